@@ -1,0 +1,1 @@
+"""Watchkeeper: the off-chain half of a DeFi protocol. The map is in docs/ARCHITECTURE.md."""

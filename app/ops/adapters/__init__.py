@@ -1,0 +1,1 @@
+"""Servers from wheels and npm: Postgres, two Valkeys, anvil; each a child process of ours, never detached."""
