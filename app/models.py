@@ -1,0 +1,8 @@
+"""Every feature's tables, imported in one place, so that migrations see the whole metadata. Nothing else belongs here."""
+
+from app.core import events as _outbox
+from app.core.db import Base
+
+metadata = Base.metadata
+
+__all__ = ["_outbox", "metadata"]

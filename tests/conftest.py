@@ -1,0 +1,99 @@
+"""Real servers for the whole run, and a fresh database, cloned from a migrated template, for each test that asks."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import migrations
+import pytest
+from app.core.db import make_engine
+from app.ops.adapters.embedded_anvil import EmbeddedAnvil, install_anvil
+from app.ops.adapters.embedded_postgres import EmbeddedPostgres
+from app.ops.adapters.embedded_valkey import EmbeddedValkey
+from app.ops.adapters.process import free_port
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """One Postgres for the run, with a migrated database named `template_wk`."""
+    folder = tmp_path_factory.mktemp("postgres")
+    # fsync guards against power cuts, which no test makes; a killed server keeps what it committed either way.
+    server = EmbeddedPostgres(folder, free_port(), secrets.token_hex(8), folder / "log", extra=("fsync = off",))
+    server.start()
+    _admin(server, "CREATE DATABASE template_wk")
+    migrations.upgrade(server.url("template_wk"))
+    yield server
+    server.stop()
+
+
+def _admin(server: EmbeddedPostgres, statement: str) -> None:
+    engine = create_engine(server.url(), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database of this test's own, migrated and empty."""
+    name = f"t_{secrets.token_hex(6)}"
+    _admin(postgres, f"CREATE DATABASE {name} TEMPLATE template_wk")
+    yield postgres.url(name)
+    _admin(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine on the test's own database."""
+    engine = make_engine(database_url, pool_size=5)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session on the test's own database; the test commits."""
+    with Session(engine) as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    """The broker for the run; a test that breaks it starts its own."""
+    folder = tmp_path_factory.mktemp("broker")
+    server = EmbeddedValkey("broker", folder, free_port(), secrets.token_hex(8), folder / "log")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    """The cache for the run."""
+    folder = tmp_path_factory.mktemp("cache")
+    server = EmbeddedValkey("cache", folder, free_port(), secrets.token_hex(8), folder / "log")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def anvil_binary() -> Path:
+    """The EVM node's binary, installed once under `.run/node`."""
+    return install_anvil(ROOT / ".run" / "node")
+
+
+@pytest.fixture
+def anvil(anvil_binary: Path, tmp_path: Path) -> Iterator[EmbeddedAnvil]:
+    """A fresh chain that mines a block for each transaction."""
+    node = EmbeddedAnvil(anvil_binary, free_port(), tmp_path / "anvil.log", block_seconds=None)
+    node.start()
+    yield node
+    node.stop()
