@@ -1,4 +1,4 @@
-"""Every feature's tables, imported in one place, so that migrations see the whole metadata. Nothing else belongs here."""
+"""Every feature's tables, imported in one place, so that migrations see the whole metadata."""
 
 from app.core import events as _outbox
 from app.core.db import Base

@@ -1,7 +1,7 @@
 """The one error catalogue, shared by the API and the workers.
 
-A feature subclasses `AppError` in its own `errors.py`; the class says its code, HTTP status and whether trying again can
-help. This module imports nothing, so that pure code may raise these too.
+A feature subclasses `AppError` in its own `errors.py`; the class says its code, HTTP status and whether trying again
+can help. This module imports nothing, so that pure code may raise these too.
 """
 
 from __future__ import annotations
