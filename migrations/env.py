@@ -15,6 +15,7 @@ def run() -> None:
     engine = create_engine(context.config.attributes["url"], poolclass=pool.NullPool)
     with engine.connect() as connection:
         partitions = set(connection.scalars(text("SELECT relname FROM pg_class WHERE relispartition")))
+        connection.rollback()
 
         def include_object(_object: Any, name: str | None, _type: str, reflected: bool, _compare_to: Any) -> bool:
             # Partitions and their indexes are made and dropped by the pruning job; autogenerate would drop them all.
