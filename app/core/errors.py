@@ -1,7 +1,7 @@
 """The one error catalogue, shared by the API and the workers.
 
-A feature subclasses `AppError` in its own `errors.py`; the class says its code, HTTP status and whether trying again can
-help. This module imports nothing, so that pure code may raise these too.
+A feature subclasses `AppError` in its own `errors.py`; the class says its code, HTTP status and whether trying again
+can help. This module imports nothing, so that pure code may raise these too.
 """
 
 from __future__ import annotations
@@ -56,6 +56,12 @@ class BadRequest(AppError):
 
     code = "core.bad_request"
     status = 400
+
+
+class UntrustedHost(BadRequest):
+    """The Host header names a host this API does not serve."""
+
+    code = "core.untrusted_host"
 
 
 class InvalidInput(AppError):
