@@ -1,8 +1,9 @@
-"""Every feature's tables, imported in one place, so that migrations see the whole metadata. Nothing else belongs here."""
+"""Every feature's tables, imported in one place, so that migrations see the whole metadata."""
 
 from app.core import events as _outbox
 from app.core.db import Base
+from app.jobs import models as _jobs
 
 metadata = Base.metadata
 
-__all__ = ["_outbox", "metadata"]
+__all__ = ["_jobs", "_outbox", "metadata"]

@@ -1,6 +1,6 @@
 """Every tunable of Watchkeeper: typed, frozen, read from the environment or `.env`.
 
-Read in the factory, in `tasks/base.py` and in the adapter builders only; everything below them gets values as arguments.
+Read in the factory, in `tasks/base.py` and in the adapter builders only; what is below them gets values as arguments.
 A nested value is set with two underscores: `JOBS__LEASE_SECONDS=10`.
 """
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIN_SECRET_BYTES = 32
-DEVELOPMENT_SECRET = "development-only-secret-not-for-production"
+DEVELOPMENT_SECRET = "development-only-secret-not-for-production"  # noqa: S105 - refused in production
 
 
 class Group(BaseModel):
@@ -61,7 +61,6 @@ class JobsSettings(Group):
     archive_keep_days: int = Field(90, ge=1)
     key_keep_hours: int = Field(24, ge=1, description="how long an Idempotency-Key is remembered")
     max_crashes: int = Field(10, ge=1, description="expired leases after which a job is called poison")
-    max_queued: int = Field(1_000_000, ge=1, description="live jobs above which submission answers 503")
     bulk_size: int = Field(50, ge=1)
     callback_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
     callback_allow_private: bool = Field(False, description="development only: callbacks to private addresses")
@@ -107,9 +106,9 @@ class OracleSettings(Group):
 class PerpsSettings(Group):
     """Cadences and caps of funding, health and liquidation."""
 
-    index_seconds: float = Field(5.0, gt=0)
-    price_seconds: float = Field(10.0, gt=0)
-    scan_seconds: float = Field(10.0, gt=0)
+    index_seconds: int = Field(5, ge=1)
+    price_seconds: int = Field(10, ge=1)
+    scan_seconds: int = Field(10, ge=1)
     funding_seconds: int = Field(3600, ge=10)
     max_liquidations_per_scan: int = Field(50, ge=1)
 
@@ -211,5 +210,5 @@ def same_redis(one: str, other: str) -> bool:
 
 
 def load_settings(env_file: str | None = ".env") -> Settings:
-    """Read the environment (and `env_file`, when there is one); raises pydantic's ValidationError naming the variable."""
+    """Read the environment, and `env_file` if there is one; raises ValidationError naming the variable."""
     return Settings(_env_file=env_file)

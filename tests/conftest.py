@@ -6,16 +6,17 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-import migrations
 import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+import migrations
 from app.core.db import make_engine
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil, install_anvil
 from app.ops.adapters.embedded_postgres import EmbeddedPostgres
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.ops.adapters.process import free_port
-from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import migrations
 import pytest
 from alembic import command
 from alembic.util.exc import CommandError
-from app.ops.adapters.embedded_postgres import EmbeddedPostgres
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.pool import NullPool
+
+import migrations
+from app.ops.adapters.embedded_postgres import EmbeddedPostgres
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def install_anvil(folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)  # noqa: S603
     if done.returncode != 0 or not binary.exists():
         reason = (done.stderr.strip().splitlines() or ["npm said nothing"])[-1]
-        raise ServerFailed(f"anvil could not be installed from the npm registry ({reason}); check the network, try again")
+        raise ServerFailed(f"anvil could not be installed from the npm registry ({reason}); check the network")
     return binary
 
 
