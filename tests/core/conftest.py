@@ -48,7 +48,13 @@ class Query(StrictSchema):
 def probe_blueprint(woken: list[str]) -> Blueprint:
     """One route for each thing the edge promises."""
     blueprint = Blueprint("probe", __name__, url_prefix="/v1/probe", description="Probes")
+    _add_argument_routes(blueprint)
+    _add_writing_routes(blueprint, woken)
+    _add_failing_routes(blueprint)
+    return blueprint
 
+
+def _add_argument_routes(blueprint: Blueprint) -> None:
     @blueprint.route("/me", methods=["GET"])
     @require()
     @blueprint.response(200)
@@ -76,6 +82,8 @@ def probe_blueprint(woken: list[str]) -> Blueprint:
     def open_to_all(name):
         return {"name": name}
 
+
+def _add_writing_routes(blueprint: Blueprint, woken: list[str]) -> None:
     @blueprint.route("/rows/<int:number>", methods=["PUT"])
     @public
     @blueprint.response(200)
@@ -107,6 +115,8 @@ def probe_blueprint(woken: list[str]) -> Blueprint:
         commit_request()
         raise Conflict()
 
+
+def _add_failing_routes(blueprint: Blueprint) -> None:
     @blueprint.route("/sql", methods=["GET"])
     @public
     @blueprint.response(200)
@@ -127,8 +137,6 @@ def probe_blueprint(woken: list[str]) -> Blueprint:
     @public
     def crash():
         raise RuntimeError("the password is hunter2")
-
-    return blueprint
 
 
 @pytest.fixture
