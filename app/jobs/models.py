@@ -204,9 +204,7 @@ class Schedule(Base):
     __tablename__ = "schedules"
     __table_args__ = (
         CheckConstraint("(interval_seconds IS NULL) <> (crontab IS NULL)", name="one_cadence"),
-        CheckConstraint(
-            "override_interval_seconds IS NULL OR override_crontab IS NULL", name="at_most_one_override"
-        ),
+        CheckConstraint("override_interval_seconds IS NULL OR override_crontab IS NULL", name="at_most_one_override"),
         CheckConstraint("catch_up IN ('none', 'latest', 'all')", name="catch_up"),
         CheckConstraint("overlap IN ('skip', 'queue')", name="overlap"),
         Index("ix_schedules_next_at", "next_at", postgresql_where=text("NOT paused AND NOT retired")),
@@ -249,5 +247,3 @@ class ScheduleSlot(Base):
     skipped: Mapped[str | None] = mapped_column(Text)
     slots: Mapped[int] = mapped_column(Integer, server_default=text("1"))
     created_at: Mapped[datetime] = mapped_column(Moment, server_default=NOW)
-
-
