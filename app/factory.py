@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from flask import Flask
 
+from app.core.http.api import Api
 from app.core.http.guard import Authenticator
 from app.core.http.shell import Shell, finish_shell, make_shell
 from app.core.metrics import Metrics
+from app.core.redis import make_redis
+from app.jobs.adapters.wake import Waker
+from app.jobs.routes import jobs, schedules
+from app.jobs.routes.edge import JobsEdge
+from app.jobs.services.reading import Waiters
+from app.menu import MENU
 from config.settings import Settings, load_settings
 
 
@@ -16,8 +23,23 @@ def create_app(settings: Settings | None = None, *, authenticate: Authenticator)
     metrics = Metrics()
     app, api = make_shell(shell_of(settings), metrics=metrics)
     app.extensions["metrics"] = metrics
+    install_jobs(app, api, settings)
     finish_shell(app, api, authenticate=authenticate)
     return app
+
+
+def install_jobs(app: Flask, api: Api, settings: Settings) -> None:
+    """The queue's routes, with every feature's menu of kinds."""
+    broker = make_redis(settings.broker_url.get_secret_value())
+    app.extensions["jobs"] = JobsEdge(
+        menu=MENU,
+        waker=Waker(broker, settings.jobs.wake_gap_seconds),
+        waiters=Waiters(settings.http.threads),
+        key_keep_hours=settings.jobs.key_keep_hours,
+        wait_max_seconds=settings.http.wait_max_seconds,
+    )
+    api.register_blueprint(jobs.blueprint)
+    api.register_blueprint(schedules.blueprint)
 
 
 def shell_of(settings: Settings) -> Shell:
