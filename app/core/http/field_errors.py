@@ -1,4 +1,6 @@
-"""Marshmallow's nested messages as a flat list of fields with pointers. Imports no Flask: workers check parameters too."""
+"""Marshmallow's nested messages as a flat list of fields with pointers. Imports no Flask: workers check parameters
+too.
+"""
 
 from __future__ import annotations
 
