@@ -4,20 +4,45 @@ from __future__ import annotations
 
 from flask import Flask
 
+from app.accounts.adapters import Accounts
+from app.accounts.adapters import from_settings as accounts_from_settings
+from app.accounts.routes import BLUEPRINTS as ACCOUNTS_BLUEPRINTS
+from app.accounts.services.authenticate import authenticate_key, authenticate_token
+from app.core.clock import utc_now
 from app.core.http.guard import Authenticator
+from app.core.http.principal import Credentials, Principal
 from app.core.http.shell import Shell, finish_shell, make_shell
+from app.core.http.unit_of_work import current_session
 from app.core.metrics import Metrics
 from config.settings import Settings, load_settings
 
+BLUEPRINTS = (*ACCOUNTS_BLUEPRINTS,)
 
-def create_app(settings: Settings | None = None, *, authenticate: Authenticator) -> Flask:
-    """The WSGI app."""
+
+def create_app(settings: Settings | None = None, *, authenticate: Authenticator | None = None) -> Flask:
+    """The WSGI app; a test may hand in who answers for credentials."""
     settings = settings or load_settings()
     metrics = Metrics()
     app, api = make_shell(shell_of(settings), metrics=metrics)
-    app.extensions["metrics"] = metrics
-    finish_shell(app, api, authenticate=authenticate)
+    accounts = accounts_from_settings(app, settings)
+    app.extensions |= {"metrics": metrics, "accounts": accounts}
+    for blueprint in BLUEPRINTS:
+        api.register_blueprint(blueprint)
+    finish_shell(app, api, authenticate=authenticate or authenticator(accounts))
     return app
+
+
+def authenticator(accounts: Accounts) -> Authenticator:
+    """What the guard asks: a bearer token's or an API key's principal."""
+
+    def authenticate(credentials: Credentials) -> Principal:
+        session = current_session()
+        if credentials.api_key is not None:
+            return authenticate_key(session, accounts.standings, credentials.api_key, utc_now())
+        claims = accounts.tokens.read_access(credentials.bearer or "")
+        return authenticate_token(session, accounts.standings, claims)
+
+    return authenticate
 
 
 def shell_of(settings: Settings) -> Shell:
