@@ -7,8 +7,9 @@ from uuid import UUID
 
 from flask import Response, g, request
 
+from app.accounts.services.audit import record
 from app.core.http.blueprint import Blueprint
-from app.core.http.guard import current_principal, require
+from app.core.http.guard import current_origin, current_principal, require
 from app.core.http.pages import page_answer
 from app.core.http.unit_of_work import after_commit, current_session
 from app.jobs import schemas
@@ -111,6 +112,7 @@ def list_all(query: dict[str, Any]) -> Response:
 def cancel(job_id: UUID) -> Response:
     """Cancel: a queued job ends at once, a running one at its next step or heartbeat."""
     job = reading.cancel_job(current_session(), job_id, principal=whose("ops:write"))
+    record(current_session(), current_origin(), "jobs.cancel", f"job:{job_id}")
     return reply(show(job), 202, {"Location": f"/v1/jobs/{job.id}"})
 
 
@@ -139,6 +141,7 @@ def retry(job_id: UUID) -> Response:
 def resolve(body: dict[str, Any], job_id: UUID) -> Response:
     """Say what became of a job in doubt: succeeded, failed, or to be done again."""
     job = reading.resolve_job(current_session(), job_id, Status(body["status"]))
+    record(current_session(), current_origin(), "jobs.resolve", f"job:{job_id}", body)
     after_commit(edge().waker.wake)
     return reply(show(job))
 
