@@ -53,6 +53,7 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
             waiters=Waiters(settings.http.threads),
             key_keep_hours=settings.jobs.key_keep_hours,
             wait_max_seconds=settings.http.wait_max_seconds,
+            callback_secret=settings.jobs.callback_secret.get_secret_value().encode(),
         ),
         "ops": OpsEdge(
             broker=broker,

@@ -18,6 +18,7 @@ from app.jobs.routes.edge import (
     accepted,
     allow,
     at_most_once,
+    batch_body,
     batch_item,
     edge,
     idempotency_key,
@@ -28,7 +29,7 @@ from app.jobs.routes.edge import (
     show_kind,
     whose,
 )
-from app.jobs.services import reading
+from app.jobs.services import callbacks, reading
 from app.jobs.services.enqueue import enqueue
 from app.jobs.services.submit import new_job, submit_all
 from app.jobs.types import TERMINAL, JobFilter, Status
@@ -68,7 +69,7 @@ def submit_batch(body: dict[str, Any]) -> Response:
         session = current_session()
         answers = submit_all(
             session,
-            body["jobs"],
+            [batch_body(item) for item in body["jobs"]],
             edge().menu,
             current_principal(),
             request_id=g.request_id,
@@ -152,3 +153,12 @@ def resolve(body: dict[str, Any], job_id: UUID) -> Response:
 def kinds() -> Response:
     """The menu: every kind with the JSON Schema of its parameters."""
     return reply({"data": [show_kind(kind) for _, kind in sorted(edge().menu.kinds.items())]})
+
+
+@blueprint.route("/callback-key", methods=["GET"])
+@require("jobs:write")
+@blueprint.response(200, schemas.CallbackKeySchema)
+def own_callback_key() -> Response:
+    """The key that signs callbacks to you: check `Watchkeeper-Signature` with it."""
+    key = callbacks.callback_key(edge().callback_secret, current_principal().id)
+    return reply({"algorithm": "HMAC-SHA256", "key": key.hex()})
