@@ -3,7 +3,8 @@
 from app.core import events as _outbox
 from app.core.db import Base
 from app.jobs import models as _jobs
+from app.oracle import models as _oracle
 
 metadata = Base.metadata
 
-__all__ = ["_jobs", "_outbox", "metadata"]
+__all__ = ["_jobs", "_oracle", "_outbox", "metadata"]

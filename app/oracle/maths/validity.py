@@ -1,7 +1,7 @@
 """What a price is good for: one verdict for each action, by a rule table, with the reason.
 
-Per action, not one flag (Drift's `oracle.rs`; Mars pull 217; SmarDex pull 95): opening and margin need a fresh and tight
-price; a liquidation is not stopped by a wide interval, because it carries its own update and the contract judges that.
+Per action, not one flag (Drift's `oracle.rs`; Mars pull 217; SmarDex pull 95): opening and margin need a fresh and
+tight price; a liquidation is not stopped by a wide interval, because it carries its own update for the contract.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ def validity(price: Price | None, rule: ActionRule, now: datetime, max_future_se
 
 def validities(price: Price | None, rules: Rules, now: datetime) -> Mapping[Action, Validity]:
     """The verdict for every action."""
-    return {
-        action: validity(price, rule, now, rules.max_future_seconds) for action, rule in rules.actions.items()
-    }
+    return {action: validity(price, rule, now, rules.max_future_seconds) for action, rule in rules.actions.items()}
 
 
 def outside_window(publish_time: datetime, window: Window, now: datetime) -> Validity | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from coincurve import PublicKey
 from eth_hash.auto import keccak
@@ -96,7 +97,7 @@ def recover_signers(vaa: Vaa, signers: SignerSet) -> tuple[bytes, ...]:
     if len(vaa.signatures) < signers.quorum:
         raise UpdateInvalid("no_quorum")
     places = [signature.signer for signature in vaa.signatures]
-    if any(after <= before for before, after in zip(places, places[1:], strict=False)):
+    if any(after <= before for before, after in pairwise(places)):
         raise UpdateInvalid("signers_not_ascending")
     if places and places[-1] >= len(signers.signers):
         raise UpdateInvalid("signer_out_of_range")
@@ -112,9 +113,7 @@ def recover_address(signature: Signature, digest: bytes) -> bytes:
     if signature.recovery > 1:
         raise UpdateInvalid("bad_signature")  # the chain's ecrecover knows 27 and 28 only
     try:
-        key = PublicKey.from_signature_and_message(
-            signature.rs + bytes((signature.recovery,)), digest, hasher=None
-        )
+        key = PublicKey.from_signature_and_message(signature.rs + bytes((signature.recovery,)), digest, hasher=None)
     except ValueError as error:
         raise UpdateInvalid("bad_signature") from error
     return bytes(keccak(key.format(compressed=False)[1:])[-HASH_BYTES:])
