@@ -183,6 +183,14 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedPrice:
+    """A feed with its latest price; None until the first one."""
+
+    feed: Feed
+    price: Price | None
+
+
+@dataclass(frozen=True, slots=True)
 class Quote:
     """The latest price of a feed, with what it is good for at `as_of`."""
 

@@ -31,9 +31,9 @@ def as_wad(value: int, expo: int, *, up: bool = False) -> int:
     Exact for every exponent of -18 or more. Raises UpdateInvalid for an exponent out of range.
     """
     shift = check_expo(expo) + WAD_DIGITS
+    unit: int = 10 ** abs(shift)
     if shift >= 0:
-        return value * 10**shift
-    unit = 10**-shift
+        return value * unit
     return -(-value // unit) if up else value // unit
 
 
