@@ -26,9 +26,7 @@ class OracleParts:
 def from_settings(settings: OracleSettings, cache: Redis) -> OracleParts:
     """The oracle's parts; `cache` is a client of CACHE_URL that fails fast."""
     return OracleParts(
-        source=Hermes(
-            settings.hermes_url, settings.hermes_api_key, timeout_seconds=settings.hermes_timeout_seconds
-        ),
+        source=Hermes(settings.hermes_url, settings.hermes_api_key, timeout_seconds=settings.hermes_timeout_seconds),
         cache=PriceCache(cache, settings.cache_seconds),
         trust=trust_from(settings),
         window=Window(settings.max_age_seconds, settings.max_future_seconds),

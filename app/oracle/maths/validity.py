@@ -9,8 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from app.core.errors import AppError
+from app.oracle.errors import ConfidenceTooWide, PriceFromTheFuture, PriceMissing, PriceNotPositive, PriceStale
 from app.oracle.maths.price import confidence_bps
 from app.oracle.types import Action, ActionRule, Price, Rules, Validity, Window
+
+# What is raised when a price is needed and its verdict is this.
+REFUSALS: Mapping[Validity, type[AppError]] = {
+    Validity.MISSING: PriceMissing,
+    Validity.NOT_POSITIVE: PriceNotPositive,
+    Validity.FROM_THE_FUTURE: PriceFromTheFuture,
+    Validity.STALE: PriceStale,
+    Validity.CONFIDENCE_TOO_WIDE: ConfidenceTooWide,
+}
 
 
 def validity(price: Price | None, rule: ActionRule, now: datetime, max_future_seconds: int) -> Validity:

@@ -16,10 +16,10 @@ from itertools import pairwise
 from coincurve import PublicKey
 from eth_hash.auto import keccak
 
-from app.oracle.errors import PriceFromTheFuture, PriceStale, UpdateInvalid
+from app.oracle.errors import UpdateInvalid
 from app.oracle.maths.pnau import HASH_BYTES
 from app.oracle.maths.price import check_expo
-from app.oracle.maths.validity import outside_window
+from app.oracle.maths.validity import REFUSALS, outside_window
 from app.oracle.types import (
     Leaf,
     ParsedUpdate,
@@ -29,7 +29,6 @@ from app.oracle.types import (
     SignerSet,
     Trust,
     Vaa,
-    Validity,
     VerifiedUpdate,
     Window,
 )
@@ -77,11 +76,8 @@ def verify_update(update: ParsedUpdate, trust: Trust, now: datetime) -> Verified
 def require_window(prices: Iterable[Price], window: Window, now: datetime) -> None:
     """Every publish time lies in the window around `now`; raises PriceStale or PriceFromTheFuture naming the feed."""
     for price in prices:
-        match outside_window(price.publish_time, window, now):
-            case Validity.STALE:
-                raise PriceStale(feed="0x" + price.feed.hex())
-            case Validity.FROM_THE_FUTURE:
-                raise PriceFromTheFuture(feed="0x" + price.feed.hex())
+        if (verdict := outside_window(price.publish_time, window, now)) is not None:
+            raise REFUSALS[verdict](feed="0x" + price.feed.hex())
 
 
 def check_set(vaa: Vaa, signers: SignerSet, now: datetime) -> None:

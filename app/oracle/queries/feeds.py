@@ -27,9 +27,7 @@ UPSERT = text(
 )
 
 # In the order of the ids, so that two refreshes at once wait for each other instead of deadlocking.
-LOCK = text(
-    "SELECT id, publish_time FROM oracle_feeds WHERE id = ANY(CAST(:ids AS bytea[])) ORDER BY id FOR UPDATE"
-)
+LOCK = text("SELECT id, publish_time FROM oracle_feeds WHERE id = ANY(CAST(:ids AS bytea[])) ORDER BY id FOR UPDATE")
 
 
 def list_feeds(session: Session) -> Sequence[FeedPrice]:
