@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from pydantic import SecretStr
 
-from app.oracle.adapters.hermes_http import FeedsNotFound, HermesHttp
+from app.oracle.adapters.hermes_http import BACKOFF_SECONDS, FeedsNotFound, HermesHttp
 from app.oracle.errors import SourceAnswerInvalid, SourceUnavailable
 from app.oracle.maths.pnau import parse_update
 from app.oracle.types import ParsedUpdate, PriceMessage, SourceAnswer
@@ -51,8 +51,15 @@ _DECODER = msgspec.json.Decoder(_Latest)
 class Hermes:
     """The price service at `url` (with or without a trailing slash); `api_key` goes into the Authorization header."""
 
-    def __init__(self, url: str, api_key: SecretStr | None = None, *, timeout_seconds: float = 5.0) -> None:
-        self._http = HermesHttp(url, api_key, timeout_seconds=timeout_seconds)
+    def __init__(
+        self,
+        url: str,
+        api_key: SecretStr | None = None,
+        *,
+        timeout_seconds: float = 5.0,
+        backoff_seconds: float = BACKOFF_SECONDS,
+    ) -> None:
+        self._http = HermesHttp(url, api_key, timeout_seconds=timeout_seconds, backoff_seconds=backoff_seconds)
 
     def latest(self, feeds: Iterable[bytes]) -> SourceAnswer:
         """The newest signed updates of `feeds`, unverified, and the feeds that Hermes does not have.

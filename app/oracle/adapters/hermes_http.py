@@ -32,7 +32,7 @@ from app.oracle.errors import SourceAnswerInvalid, SourceRefused, SourceUnavaila
 log = get_logger(__name__)
 
 ATTEMPTS = 3
-BACKOFF_SECONDS = 0.25
+BACKOFF_SECONDS = 0.125  # doubled with each try, and cut by up to a half at random
 CHUNK_BYTES = 1 << 16
 MAX_ANSWER_BYTES = 4 << 20  # a hundred feeds answer with about 0.2 MB
 # Hermes shuts a caller out for 60 s; nobody is believed who asks for more than this.
@@ -53,10 +53,13 @@ class FeedsNotFound(Exception):
 class HermesHttp:
     """A pooled session to one Hermes. Neither its key nor its answers appear in a message or a `repr`."""
 
-    def __init__(self, url: str, api_key: SecretStr | None, *, timeout_seconds: float) -> None:
+    def __init__(
+        self, url: str, api_key: SecretStr | None, *, timeout_seconds: float, backoff_seconds: float = BACKOFF_SECONDS
+    ) -> None:
         self.host = urlsplit(url).netloc.rpartition("@")[2]
         self._url = url.rstrip("/")
         self._timeout_seconds = timeout_seconds
+        self._backoff_seconds = backoff_seconds
         self._blocked_until = 0.0
         self._session = requests.Session()
         for scheme in ("http://", "https://"):
@@ -80,7 +83,7 @@ class HermesHttp:
             try:
                 return self._once(path, query)
             except SourceUnavailable as error:
-                pause = random.uniform(0.5, 1.0) * BACKOFF_SECONDS * 2**attempt  # noqa: S311 - spreads retries
+                pause = random.uniform(0.5, 1.0) * self._backoff_seconds * 2**attempt  # noqa: S311 - spreads retries
                 asked_to_wait = error.retry_after_seconds is not None
                 if asked_to_wait or attempt == ATTEMPTS or time.monotonic() + pause > give_up_at:
                     raise
