@@ -15,7 +15,7 @@ from app.core.errors import InvalidInput
 from app.core.logging import get_logger
 from app.jobs.errors import ScheduleNotFound
 from app.jobs.maths import aligned_anchor, cadence_fault, due_slots, next_slot, slots_to_run
-from app.jobs.models import Schedule
+from app.jobs.models import Schedule, ScheduleSlot
 from app.jobs.queries import schedules as queries
 from app.jobs.services.enqueue import Refused, enqueue, enqueue_all, get_kind
 from app.jobs.types import SYSTEM, Cadence, CatchUp, Menu, NewJob, ScheduleEntry
@@ -114,6 +114,16 @@ def _fire(session: Session, schedule: Schedule, slots: Sequence[datetime], menu:
             queries.record_slot(session, schedule.name, slot, job_id=None, skipped="overlap")
         else:
             queries.record_slot(session, schedule.name, slot, job_id=answer, skipped=None)
+
+
+def list_schedules(session: Session) -> Sequence[Schedule]:
+    """All schedules of the present deployment, by name."""
+    return queries.list_schedules(session)
+
+
+def newest_slots(session: Session, name: str, limit: int) -> Sequence[ScheduleSlot]:
+    """What became of a schedule's last slots, newest first."""
+    return queries.list_slots(session, name, limit)
 
 
 def get_schedule(session: Session, name: str) -> Schedule:
