@@ -11,24 +11,28 @@ from app.core.http.shell import Shell, finish_shell, make_shell
 from app.core.metrics import Metrics
 from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
-from app.jobs.queries.gauges import GAUGES
+from app.jobs.queries import gauges as job_gauges
 from app.jobs.routes import jobs, schedules
 from app.jobs.routes.edge import JobsEdge
 from app.jobs.services.reading import Waiters
 from app.menu import MENU
 from app.ops import routes as ops
 from app.ops.routes import OpsEdge
+from app.oracle import routes as oracle
+from app.oracle.adapters import from_settings as oracle_from_settings
+from app.oracle.queries import gauges as oracle_gauges
 from config.settings import Settings, load_settings
 
 
 def create_app(settings: Settings | None = None, *, authenticate: Authenticator) -> Flask:
     """The WSGI app."""
     settings = settings or load_settings()
-    metrics = Metrics(GAUGES)
+    metrics = Metrics((*job_gauges.GAUGES, *oracle_gauges.GAUGES))
     app, api = make_shell(shell_of(settings), metrics=metrics)
     app.extensions["metrics"] = metrics
     broker = make_redis(settings.broker_url.get_secret_value())
     install_jobs(app, api, settings, broker)
+    install_oracle(app, api, settings)
     install_ops(app, api, settings, broker)
     finish_shell(app, api, authenticate=authenticate)
     return app
@@ -44,6 +48,13 @@ def install_ops(app: Flask, api: Api, settings: Settings, broker: Redis) -> None
         metrics_token=token.get_secret_value() if token else None,
     )
     api.register_blueprint(ops.blueprint)
+
+
+def install_oracle(app: Flask, api: Api, settings: Settings) -> None:
+    """Prices."""
+    cache = make_redis(settings.cache_url.get_secret_value())
+    app.extensions["oracle"] = oracle_from_settings(settings.oracle, cache)
+    api.register_blueprint(oracle.blueprint)
 
 
 def install_jobs(app: Flask, api: Api, settings: Settings, broker: Redis) -> None:

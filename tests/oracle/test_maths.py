@@ -1,9 +1,9 @@
-"""Price arithmetic, validity and months: tables and properties."""
+"""Price arithmetic and validity: tables and properties."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from app.core.errors import AppError
 from app.oracle.adapters import rules_from
 from app.oracle.errors import UpdateInvalid
-from app.oracle.maths.months import Month, month_of
 from app.oracle.maths.price import as_decimal, as_wad, confidence_bps
 from app.oracle.maths.validity import REFUSALS, outside_window, validities, validity
 from app.oracle.types import Action, ActionRule, Price, Validity, Window
@@ -154,18 +153,3 @@ def test_every_verdict_but_fresh_has_an_error_of_its_own() -> None:
     assert REFUSALS.keys() == set(Validity) - {Validity.FRESH}
     assert len({error.code for error in REFUSALS.values()}) == len(REFUSALS)
     assert all(issubclass(error, AppError) for error in REFUSALS.values())
-
-
-@given(st.integers(1970, 9000), st.integers(1, 12), st.integers(-500, 500))
-def test_months_add_like_a_calendar(year: int, month: int, shift: int) -> None:
-    moved = Month(year, month).plus(shift)
-    assert (moved.year - year) * 12 + moved.month - month == shift
-    assert 1 <= moved.month <= 12
-    assert month_of(moved.partition) == moved
-
-
-def test_a_month_begins_in_utc() -> None:
-    late = datetime(2026, 12, 31, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
-    assert Month.of(late) == Month(2027, 1)
-    assert Month(2026, 12).end == datetime(2027, 1, 1, tzinfo=UTC)
-    assert month_of("oracle_prices_default") is None

@@ -11,8 +11,12 @@ import pytest
 from redis import Redis
 from sqlalchemy.orm import Session
 
+from app.core.errors import InvalidInput
+from app.core.paging import Page
 from app.core.redis import make_redis
 from app.ops.adapters.process import free_port
+from app.ops.services.partitions import make_ahead
+from app.ops.types import PartitionedTable, PeriodLength
 from app.oracle.adapters import OracleParts
 from app.oracle.adapters.price_cache import KEY, PriceCache
 from app.oracle.errors import (
@@ -27,10 +31,9 @@ from app.oracle.errors import (
 from app.oracle.maths.pnau import parse_update
 from app.oracle.maths.verification import verify_answer
 from app.oracle.services.feeds import register_feeds
-from app.oracle.services.partitions import ensure_partitions
 from app.oracle.services.read import get_quotes, list_history, usable_price
 from app.oracle.services.transaction import latest_update
-from app.oracle.types import Action, Feed, TransactionUpdate, Validity
+from app.oracle.types import Action, Feed, Price, TransactionUpdate, Validity
 from contracts.pnau import PriceMessage
 from tests.fakes.hermes import FakeHermes, SignedPrices
 from tests.oracle.conftest import Refresh, rows
@@ -156,21 +159,33 @@ def test_a_cache_of_no_seconds_is_off(session: Session, refresh: Refresh, parts:
 
 
 def test_history_is_newest_first_and_half_open(session: Session, refresh: Refresh, prices: SignedPrices) -> None:
-    ensure_partitions(session, now=NOW + timedelta(days=20), months=0)
+    make_ahead(
+        session,
+        PartitionedTable("oracle_prices", "publish_time", PeriodLength.MONTH, 0, 1),
+        now=NOW + timedelta(days=20),
+    )
     session.commit()
     moments = [NOW + timedelta(days=days) for days in range(0, 40, 10)]
     for number, moment in enumerate(moments):
         prices.put(message(BTC, price=number + 1, publish_time=int(moment.timestamp())))
         refresh(["BTC/USD"], now=moment)
+        session.commit()
     places = rows(session, "SELECT DISTINCT tableoid::regclass::text FROM oracle_prices ORDER BY 1")
     assert places == [("oracle_prices_default",), ("oracle_prices_p202702",)]
-    found = list_history(session, "BTC/USD", start=moments[0], end=moments[3], limit=10)
-    assert [price.price for price in found] == [3, 2, 1]
-    first = list_history(session, "0x" + BTC.hex(), start=moments[0], end=moments[3], limit=2)
-    rest = list_history(session, "BTC/USD", start=moments[0], end=first[-1].publish_time, limit=2)
-    assert [*first, *rest] == found
+
+    def read(name: str, limit: int, cursor: str | None = None) -> Page[Price]:
+        return list_history(session, name, start=moments[0], end=moments[3], cursor=cursor, limit=limit)
+
+    found = read("BTC/USD", 10)
+    assert [price.price for price in found.items] == [3, 2, 1]
+    assert found.next_cursor is None
+    first = read("0x" + BTC.hex(), 2)
+    rest = read("BTC/USD", 2, first.next_cursor)
+    assert [*first.items, *rest.items] == found.items
+    with pytest.raises(InvalidInput):
+        read("ETH/USD", 2, first.next_cursor)
     with pytest.raises(FeedUnknown):
-        list_history(session, "NOPE", start=moments[0], end=moments[3], limit=2)
+        read("NOPE", 2)
 
 
 def update_for(parts: OracleParts, *feeds: bytes) -> TransactionUpdate:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from app.core.paging import Page, decode_cursor, page_of
 from app.oracle.adapters.price_cache import PriceCache
 from app.oracle.errors import FeedUnknown
 from app.oracle.maths.validity import REFUSALS, validities
@@ -14,6 +15,8 @@ from app.oracle.queries import feeds as feed_queries
 from app.oracle.queries import prices as price_queries
 from app.oracle.services.feeds import get_feeds, select_feeds
 from app.oracle.types import Action, FeedPrice, Price, Quote, Rules, Validity
+
+LISTING = "oracle_prices"
 
 
 def get_quotes(
@@ -48,13 +51,40 @@ def usable_price(found: Quote, action: Action) -> Price:
     return found.price
 
 
-def list_history(session: Session, name: str, *, start: datetime, end: datetime, limit: int) -> Sequence[Price]:
-    """A feed's recorded prices with start ≤ publish time < end, newest first; raises FeedUnknown.
+def list_quotes(
+    session: Session,
+    *,
+    rules: Rules,
+    now: datetime,
+    cache: PriceCache,
+    names: Sequence[str] | None,
+    cursor: str | None,
+    limit: int,
+) -> Page[Quote]:
+    """A page of what `get_quotes` gives, by symbol; also raises InvalidInput for a bad cursor."""
+    key = decode_cursor(LISTING, (str,), cursor)
+    quotes = get_quotes(session, rules=rules, now=now, names=names, cache=cache)
+    left = sorted((found for found in quotes if key is None or found.feed.symbol > key[0]), key=_symbol)
+    return page_of(left[: limit + 1], limit=limit, listing=LISTING, key=lambda found: (found.feed.symbol,))
 
-    The next page ends at the last one's publish time: a feed has one price a publish time. O(limit + months).
+
+def list_history(
+    session: Session, name: str, *, start: datetime, end: datetime, cursor: str | None, limit: int
+) -> Page[Price]:
+    """A page of a feed's recorded prices with start ≤ publish time < end, newest first. O(limit + months).
+
+    Raises FeedUnknown, and InvalidInput for a bad cursor.
     """
     (known,) = get_feeds(session, [name])
-    return price_queries.list_history(session, known.feed.id, start, end, limit)
+    listing = f"{LISTING}:{known.feed.id.hex()}"
+    key = decode_cursor(listing, (datetime,), cursor)
+    before = end if key is None else min(end, key[0])  # a feed has one price a publish time
+    found = price_queries.list_history(session, known.feed.id, start, before, limit + 1)
+    return page_of(found, limit=limit, listing=listing, key=lambda price: (price.publish_time,))
+
+
+def _symbol(found: Quote) -> str:
+    return found.feed.symbol
 
 
 def _latest(session: Session, names: Sequence[str] | None, cache: PriceCache | None) -> Sequence[FeedPrice]:
