@@ -2,7 +2,8 @@
 
 from app.core import events as _outbox
 from app.core.db import Base
+from app.jobs import models as _jobs
 
 metadata = Base.metadata
 
-__all__ = ["_outbox", "metadata"]
+__all__ = ["_jobs", "_outbox", "metadata"]

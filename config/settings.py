@@ -106,9 +106,9 @@ class OracleSettings(Group):
 class PerpsSettings(Group):
     """Cadences and caps of funding, health and liquidation."""
 
-    index_seconds: float = Field(5.0, gt=0)
-    price_seconds: float = Field(10.0, gt=0)
-    scan_seconds: float = Field(10.0, gt=0)
+    index_seconds: int = Field(5, ge=1)
+    price_seconds: int = Field(10, ge=1)
+    scan_seconds: int = Field(10, ge=1)
     funding_seconds: int = Field(3600, ge=10)
     max_liquidations_per_scan: int = Field(50, ge=1)
 
