@@ -76,8 +76,8 @@ class Indexer:
     def events(self) -> list[tuple[Any, ...]]:
         """The stored events in order, as Chain.logs() has them."""
         return self.rows(
-            "SELECT block_number, block_hash, log_index, transaction_hash, address, topic0, topic1, topic2, topic3, data"
-            " FROM chain_events ORDER BY block_number, log_index"
+            "SELECT block_number, block_hash, log_index, transaction_hash, address, topic0, topic1, topic2, topic3,"
+            " data FROM chain_events ORDER BY block_number, log_index"
         )
 
     def state(self) -> dict[str, list[tuple[Any, ...]]]:

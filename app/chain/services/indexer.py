@@ -50,14 +50,9 @@ def index(work: Work, providers: Providers, *, last_block: int | None = None) ->
             partial(read_heads, tip_block=cursor.tip_block, finalized=work.options.finality.depth is None)
         )
         try:
-            _check_tip(cursor, heads)
-            _advance(_Tick.of(work, provider, heads, last_block), cursor, report)
-            report.requests = providers.requests_sent - sent
-            return report
-        except errors.ForkSeen:
-            release(work.session)
-            heal(work, provider, cursor, heads)
-            report.rewinds += 1
+            if _look(_Tick.of(work, provider, heads, last_block), cursor, report):
+                report.requests = providers.requests_sent - sent
+                return report
         except (errors.NodeInconsistent, errors.BlockUnavailable) as problem:
             # Most often a reorg between two of our requests: the next look finds and heals it.
             trouble = problem
@@ -80,6 +75,19 @@ class _Tick:
         head = heads.head.number
         final = final_block(work.options.finality, head, heads.final_block)
         return cls(work, provider, heads, final, head if last_block is None else min(last_block, head))
+
+
+def _look(tick: _Tick, cursor: Cursor, report: IndexReport) -> bool:
+    """Read on; or, when the node's chain is not the one indexed, heal that instead and return False."""
+    try:
+        _check_tip(cursor, tick.heads)
+        _advance(tick, cursor, report)
+        return True
+    except errors.ForkSeen:
+        release(tick.work.session)
+        heal(tick.work, tick.provider, cursor, tick.heads)
+        report.rewinds += 1
+        return False
 
 
 def _cursor(work: Work) -> Cursor:
