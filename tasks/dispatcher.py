@@ -6,10 +6,12 @@ Any number of replicas. `python manage.py dispatcher` runs one.
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections.abc import Callable, Mapping
 from threading import Event
 
+from celery import Celery
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
@@ -25,8 +27,9 @@ from app.jobs.adapters.event_stream import EventStream
 from app.jobs.adapters.wake import WAKE_CHANNEL
 from app.jobs.services import dispatch, outbox
 from app.jobs.types import Menu, Queue
+from app.menu import MENU
+from config.logging import configure_logging
 from config.settings import JobsSettings, Settings
-from tasks.celery_app import celery_app
 
 log = get_logger(__name__)
 LONGEST_PAUSE_SECONDS = 5.0
@@ -35,9 +38,11 @@ LONGEST_PAUSE_SECONDS = 5.0
 class Dispatcher:
     """One replica. Every round is short; what fails is tried again with a growing pause, and the rows wait."""
 
-    def __init__(self, engine: Engine, redis: Redis, listener: Redis, menu: Menu, settings: Settings):
+    def __init__(
+        self, engine: Engine, publisher: Celery, redis: Redis, listener: Redis, menu: Menu, settings: Settings
+    ):
         self._engine = engine
-        self._broker = CeleryBroker(celery_app, redis)
+        self._broker = CeleryBroker(publisher, redis)
         self._stream = EventStream(redis)
         self._listener = listener
         self._menu = menu
@@ -115,4 +120,18 @@ def make_dispatcher(settings: Settings, menu: Menu) -> Dispatcher:
     url = settings.broker_url.get_secret_value()
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
     listener = make_blocking_redis(url, block_seconds=settings.jobs.poll_seconds)
-    return Dispatcher(engine, make_redis(url), listener, menu, settings)
+    publisher = Celery("watchkeeper")
+    publisher.config_from_object("celeryconfig")
+    publisher.conf.broker_url = url
+    return Dispatcher(engine, publisher, make_redis(url), listener, menu, settings)
+
+
+def serve(settings: Settings, menu: Menu = MENU) -> None:
+    """One dispatcher until SIGTERM or SIGINT: what `manage.py dispatcher` runs."""
+    configure_logging(settings)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log.info("dispatcher_started")
+    make_dispatcher(settings, menu).run(stop)
+    log.info("dispatcher_stopped")
