@@ -141,6 +141,7 @@ BAD_BODIES: list[tuple[Any, int, str, str | None]] = [
     ({"kind": "jobs.probe", "params": {"steps": -1}}, 422, "jobs.invalid_params", "/params/steps"),
     ({"kind": "jobs.probe", "params": {"stepz": 1}}, 422, "jobs.invalid_params", "/params/stepz"),
     ({"kind": "jobs.deliver_callback", "params": {}}, 403, "core.forbidden", None),
+    (PROBE_JOB | {"callback_url": "http://127.0.0.1/"}, 422, "core.address_refused", "/callback_url"),
     ([], 422, "core.invalid_input", None),
 ]
 
