@@ -1,0 +1,1 @@
+"""What starts, watches and stops the roles, and what tells of them."""
