@@ -11,7 +11,7 @@ from config.settings import Settings
 
 def configure_logging(settings: Settings) -> None:
     """Set up structlog and the standard library's logging alike; call once, at a process's start."""
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,

@@ -105,18 +105,31 @@ def run_one(kind: JobKind, work: Work, run: JobRun) -> None:
         job_id=str(claim.id), kind=claim.kind, request_id=claim.request_id, attempt=claim.attempt
     ):
         try:
-            run.params = load_params(kind, claim)
-            outcome = as_outcome(work(run))
+            outcome = attempt(kind, work, run)
+            log.info("job_ended", outcome=type(outcome).__name__, seconds=round(time.monotonic() - started, 4))
         except LeaseLost:
             run.session.rollback()
             log.warning("lease_lost")
-            return
-        except Exception as error:
-            outcome = classify(kind, run, error)
-        if not isinstance(outcome, Succeeded):
-            run.session.rollback()
-        commit(run.session, [(run, outcome)])
-        log.info("job_ended", outcome=type(outcome).__name__, seconds=round(time.monotonic() - started, 4))
+
+
+def attempt(kind: JobKind, work: Work, run: JobRun) -> Outcome:
+    """Run the function and commit what came of it; raises LeaseLost when the claim was no longer ours.
+
+    A commit whose answer was lost is tried again as a failure; had it gone through, that finds the job ended.
+    """
+    try:
+        run.params = load_params(kind, run.claim)
+        outcome = as_outcome(work(run))
+        if isinstance(outcome, Succeeded):
+            commit(run.session, [(run, outcome)])
+            return outcome
+    except LeaseLost:
+        raise
+    except Exception as error:
+        outcome = classify(kind, run, error)
+    run.session.rollback()
+    commit(run.session, [(run, outcome)])
+    return outcome
 
 
 def run_many(kind: JobKind, work: BulkWork, runs: Sequence[JobRun]) -> None:

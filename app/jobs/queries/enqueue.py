@@ -63,7 +63,8 @@ def insert_jobs(session: Session, rows: Sequence[dict[str, Any]]) -> set[UUID]:
 
 def find_live_by_overlap(session: Session, overlap_key: str) -> UUID | None:
     """The job that holds an overlap key, if it still does."""
-    return session.scalar(LIVE_BY_OVERLAP, {"overlap_key": overlap_key})
+    found: UUID | None = session.scalar(LIVE_BY_OVERLAP, {"overlap_key": overlap_key})
+    return found
 
 
 def take_key(session: Session, names: dict[str, str], request_hash: bytes, keep_hours: int) -> bool:
