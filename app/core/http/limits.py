@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-import structlog
 from flask import Flask, Response, current_app, g, request
 from flask_limiter import ApplicationLimit, Limiter
 from limits import RateLimitItem, parse
@@ -22,11 +21,12 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from app.core.errors import RateLimited
+from app.core.logging import get_logger
 
 CACHE_TIMEOUT_SECONDS = 0.1
 ADDRESS = "address"
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import structlog
 from flask import Flask, Response, g, json
 from marshmallow import ValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -18,12 +17,13 @@ from werkzeug.exceptions import HTTPException, SecurityError
 
 from app.core import errors
 from app.core.errors import AppError, FieldError, InvalidInput
+from app.core.logging import get_logger
 
 MEDIA_TYPE = "application/problem+json"
 DATABASE_GONE = "The database does not answer; try again."
 DATABASE_RETRY_SECONDS = 2
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _BY_STATUS: dict[int, type[AppError]] = {
     kind.status: kind

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 import time
 
-import structlog
 from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from app.core.db import new_id
+from app.core.logging import get_logger
 from app.core.metrics import Metrics
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{8,64}\Z")
@@ -29,7 +29,7 @@ SECURITY_HEADERS = {
 }
 HSTS = "max-age=31536000; includeSubDomains"
 
-log = structlog.get_logger("watchkeeper.access")
+log = get_logger("watchkeeper.access")
 
 
 def install_request_log(app: Flask, *, metrics: Metrics, production: bool) -> None:
