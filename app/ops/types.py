@@ -5,7 +5,19 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
+
+
+class Stage(IntEnum):
+    """The order of the start; the stop goes the other way."""
+
+    INSTALL = 0
+    SERVERS = 1
+    SETTLE = 2
+    SERVE = 3
+    WORK = 4
+    WATCH = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,12 +25,12 @@ class Role:
     """One row of the table that `make up` starts.
 
     Roles of a lower stage are ready before the next stage starts, and stop after it; roles of one stage start and stop
-    together. A role with `once` is a step: it runs to its end, and ready means that it ended well.
+    together. A role with `once` is a step: it runs to its end, or not at all when `ready` is true beforehand.
     """
 
     name: str
     command: tuple[str, ...]
-    stage: int
+    stage: Stage
     log: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], None] | None = None

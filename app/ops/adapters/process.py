@@ -109,11 +109,12 @@ def port_is_taken(port: int, host: str = "127.0.0.1") -> bool:
     Both a connection and a bind are tried: the first finds a listener on every address where the second does not
     (macOS), the second one that does not accept. Raises PermissionError for a port that this user may not open.
     """
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.settimeout(0.5)
         if probe.connect_ex((host, port)) == 0:
             return True
-    with socket.socket() as probe:
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection that lingers is no owner
         try:
             probe.bind((host, port))

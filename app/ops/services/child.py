@@ -14,7 +14,7 @@ from app.ops.types import Role, Started
 
 
 class Child:
-    """`started` is what `stack.json` tells of it, nothing for a step; `restart_at` is set while it waits to be revived."""
+    """`started` is what `stack.json` tells of it, nothing for a step; `restart_at` is set while a restart is due."""
 
     def __init__(self, role: Role):
         self.role = role
@@ -33,6 +33,10 @@ class Child:
         self.restart_at = None
         if not self.role.once:
             self.started = _describe(self.role, pid)
+
+    def has_nothing_to_do(self) -> bool:
+        """True for a step whose result is already there."""
+        return self.role.once and self.role.ready is not None and self.role.ready()
 
     @property
     def age_seconds(self) -> float:
@@ -77,7 +81,7 @@ def _describe(role: Role, pid: int) -> Started:
         role=role.name,
         pid=pid,
         started_at=process_table.started_at(pid) or time.time(),
-        stage=role.stage,
+        stage=int(role.stage),
         port=role.port,
         url=role.url,
         log_file=str(role.log),

@@ -66,7 +66,7 @@ class Supervisor:
 
     def _start_all(self) -> None:
         for _, stage in groupby(sorted(self._children, key=_stage), key=_stage):
-            waiting = list(stage)
+            waiting = [child for child in stage if not child.has_nothing_to_do()]
             for child in waiting:
                 self._start(child)
             self._wait_ready(waiting)
