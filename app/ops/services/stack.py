@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 from app.ops.adapters.embedded_postgres import USER, EmbeddedPostgres
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
@@ -16,7 +18,9 @@ from app.ops.types import Role, Stage
 from config.settings import Settings
 
 DATABASE = "watchkeeper"
-SERVER_VARIABLES = {"postgres": "DATABASE_URL", "broker": "BROKER_URL", "cache": "CACHE_URL"}
+Made = tuple[list[Role], dict[str, str]]
+"""Roles, and the variables that lead to them."""
+
 RESET = "`python manage.py reset` starts afresh"
 
 
@@ -54,15 +58,9 @@ def plan_stack(settings: Settings, run: RunFolder) -> Plan:
 
 def plan_servers(settings: Settings, run: RunFolder) -> Plan:
     """The embedded servers alone."""
-    needed = embedded_servers(settings)
     plan = Plan()
-    for name in ("postgres", "broker", "cache"):
-        if name in needed:
-            role, url = _postgres(run) if name == "postgres" else _valkey(name, run)
-            plan.roles.append(role)
-            plan.environment[SERVER_VARIABLES[name]] = url
-    if "anvil" in needed:
-        roles, made = local_chain(settings, run)
+    for name in embedded_servers(settings):
+        roles, made = BUILDERS[name](settings, run)
         plan.roles += roles
         plan.environment |= completed(settings, made)
     return plan
@@ -70,13 +68,14 @@ def plan_servers(settings: Settings, run: RunFolder) -> Plan:
 
 def embedded_servers(settings: Settings) -> tuple[str, ...]:
     """The servers to bring ourselves: those whose URL nobody gave. With all three URLs given, none, and no chain."""
-    missing = [name for name, variable in SERVER_VARIABLES.items() if not is_given(settings, variable)]
+    urls = {"postgres": "DATABASE_URL", "broker": "BROKER_URL", "cache": "CACHE_URL"}
+    missing = [name for name, variable in urls.items() if not is_given(settings, variable)]
     if missing and not is_given(settings, "CHAIN__RPC_URLS"):
         missing.append("anvil")
     return tuple(missing)
 
 
-def _postgres(run: RunFolder) -> tuple[Role, str]:
+def _postgres(_settings: Settings, run: RunFolder) -> Made:
     port = inner_port("postgres")
     server = EmbeddedPostgres(run.path / "postgres", port, run.secrets()["postgres"], run.log("postgres"))
     role = Role(
@@ -92,13 +91,12 @@ def _postgres(run: RunFolder) -> tuple[Role, str]:
         start_tries=5,  # the children of a killed postmaster may linger for a moment
         way_out=RESET,
     )
-    return role, server.url(DATABASE)
+    return [role], {"DATABASE_URL": server.url(DATABASE)}
 
 
-def _valkey(name: str, run: RunFolder) -> tuple[Role, str]:
+def _valkey(name: Literal["broker", "cache"], _settings: Settings, run: RunFolder) -> Made:
     port = inner_port(name)
-    kind = "broker" if name == "broker" else "cache"
-    server = EmbeddedValkey(kind, run.path / name, port, run.secrets()[name], run.log(name))
+    server = EmbeddedValkey(name, run.path / name, port, run.secrets()[name], run.log(name))
     role = Role(
         name=server.process.name,
         command=tuple(server.process.command),
@@ -110,4 +108,12 @@ def _valkey(name: str, run: RunFolder) -> tuple[Role, str]:
         url=f"redis://127.0.0.1:{port}/0",
         way_out=RESET,
     )
-    return role, server.url
+    return [role], {f"{name.upper()}_URL": server.url}
+
+
+BUILDERS: Mapping[str, Callable[[Settings, RunFolder], Made]] = {
+    "postgres": _postgres,
+    "broker": partial(_valkey, "broker"),
+    "cache": partial(_valkey, "cache"),
+    "anvil": local_chain,
+}
