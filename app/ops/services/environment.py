@@ -1,4 +1,4 @@
-"""Settings at the edge of `manage.py`: read once, complained about in one sentence, completed by what the stack made."""
+"""Settings at the edge of `manage.py`: read, complained about in one sentence, completed by what the stack made."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""The local chain among the roles: anvil, the contracts on it (once a chain), and the server that signs their prices."""
+"""The local chain among the roles: anvil, the contracts on it (once a chain), the server that signs their prices."""
 
 from __future__ import annotations
 
 import json
 import sys
 from functools import partial
+from pathlib import Path
 
 from app.ops.adapters import embedded_anvil, probes
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil
@@ -68,12 +69,15 @@ def _deployment(rpc_url: str, run: RunFolder) -> Role:
         command=(sys.executable, "-m", "contracts.deploy", "--rpc-url", rpc_url, "--out", str(record)),
         stage=Stage.SETTLE,
         log=run.log("deploy"),
-        ready=lambda: (
-            record.exists() and probes.has_contract(rpc_url, json.loads(record.read_text())["perp"]["address"])
-        ),
+        ready=partial(_is_deployed, record, rpc_url),
         once=True,
         ready_seconds=120.0,
     )
+
+
+def _is_deployed(record: Path, rpc_url: str) -> bool:
+    """True when this chain is the one of the record: its state may have been lost, or reset."""
+    return record.exists() and probes.has_contract(rpc_url, json.loads(record.read_text())["perp"]["address"])
 
 
 def _price_server(run: RunFolder) -> Role:
