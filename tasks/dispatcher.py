@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from threading import Event
 
+from celery import Celery
 from redis import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Engine
@@ -26,7 +27,6 @@ from app.jobs.adapters.wake import WAKE_CHANNEL
 from app.jobs.services import dispatch, outbox
 from app.jobs.types import Menu, Queue
 from config.settings import JobsSettings, Settings
-from tasks.celery_app import celery_app
 
 log = get_logger(__name__)
 LONGEST_PAUSE_SECONDS = 5.0
@@ -35,9 +35,11 @@ LONGEST_PAUSE_SECONDS = 5.0
 class Dispatcher:
     """One replica. Every round is short; what fails is tried again with a growing pause, and the rows wait."""
 
-    def __init__(self, engine: Engine, redis: Redis, listener: Redis, menu: Menu, settings: Settings):
+    def __init__(
+        self, engine: Engine, publisher: Celery, redis: Redis, listener: Redis, menu: Menu, settings: Settings
+    ):
         self._engine = engine
-        self._broker = CeleryBroker(celery_app, redis)
+        self._broker = CeleryBroker(publisher, redis)
         self._stream = EventStream(redis)
         self._listener = listener
         self._menu = menu
@@ -115,4 +117,7 @@ def make_dispatcher(settings: Settings, menu: Menu) -> Dispatcher:
     url = settings.broker_url.get_secret_value()
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
     listener = make_blocking_redis(url, block_seconds=settings.jobs.poll_seconds)
-    return Dispatcher(engine, make_redis(url), listener, menu, settings)
+    publisher = Celery("watchkeeper")
+    publisher.config_from_object("celeryconfig")
+    publisher.conf.broker_url = url
+    return Dispatcher(engine, publisher, make_redis(url), listener, menu, settings)

@@ -11,7 +11,6 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
-from structlog.contextvars import bound_contextvars
 from structlog.stdlib import BoundLogger
 
 REDACTED = "[redacted]"
@@ -21,19 +20,15 @@ _SECRET_NAME = re.compile(
     r"(^|_)(password|passwd|passphrase|secret|secret_key|api_?key|private_?key|signer_key|authorization|cookie|mnemonic"
     r"|(access|refresh|auth|claim|metrics|bearer)_token)$|^token$"
 )
+_WORDS = "password|passwd|passphrase|secret|api_?key|token"
 _SECRET_LOOKS = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {REDACTED}"),
     (re.compile(r"\b(wk_[0-9a-f]{32})_[A-Za-z0-9_-]+"), rf"\1_{REDACTED}"),
     (re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"), REDACTED),
     (re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@]*):[^\s/@]+@"), rf"\1:{REDACTED}@"),
-    (
-        re.compile(r"(?i)((?:private|signer|signing|secret)[ _-]?key[^0-9a-zA-Z]{1,6})(0x)?[0-9a-f]{64}\b"),
-        rf"\1{REDACTED}",
-    ),
-    (
-        re.compile(r"(?i)\b(password|passwd|passphrase|secret|api_?key|token)(['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&}]+"),
-        rf"\1\2{REDACTED}",
-    ),
+    # Thirty-two bytes are a transaction hash as often as a private key: only the word before them tells.
+    (re.compile(r"(?i)((private|signer|signing|secret)[ _-]?key[^0-9a-z]{1,6})(0x)?[0-9a-f]{64}\b"), rf"\1{REDACTED}"),
+    (re.compile(rf"(?i)\b({_WORDS})(['\"]?\s*[=:]\s*['\"]?)[^\s'\",;&}}]+"), rf"\1\2{REDACTED}"),
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -46,11 +41,6 @@ def get_logger(name: str) -> BoundLogger:
     return logger
 
 
-def log_context(**ids: Any) -> Any:
-    """A `with` block in which every line carries these ids (`job_id`, `kind`, `request_id`)."""
-    return bound_contextvars(**ids)
-
-
 def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """A processor: every value without its secrets, and as something JSON can hold."""
     return {name: _redact_field(name, value, 0) for name, value in event.items()}
@@ -59,9 +49,7 @@ def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
 def escape_controls(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """A processor for the console, where nothing escapes them: no newline or colour code but a traceback's own."""
     return {
-        name: _CONTROL.sub(lambda found: repr(found.group())[1:-1], value)
-        if isinstance(value, str) and name != "exception"
-        else value
+        _escape(name): _escape(value) if isinstance(value, str) and name != "exception" else value
         for name, value in event.items()
     }
 
@@ -71,6 +59,10 @@ def redact_text(text: str) -> str:
     for look, instead in _SECRET_LOOKS:
         text = look.sub(instead, text)
     return text
+
+
+def _escape(text: str) -> str:
+    return _CONTROL.sub(lambda found: repr(found.group())[1:-1], text)
 
 
 def _redact_field(name: object, value: Any, depth: int) -> Any:

@@ -58,7 +58,9 @@ class JobFilter:
 
 
 def find_job(session: Session, job_id: UUID) -> Row[Any] | None:
-    """A job, live or archived. Two statements at the most; the archive's reads the partitions since the job was made."""
+    """A job, live or archived. Two statements at the most; the archive's reads the partitions since the job was
+    made.
+    """
     live = session.execute(_select(Job).where(Job.id == job_id)).one_or_none()
     if live is not None:
         return live

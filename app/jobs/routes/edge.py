@@ -104,7 +104,9 @@ def accepted(job: dict[str, Any], replayed: bool) -> Answer:
 
 
 def wished_wait_seconds() -> int:
-    """The `wait` of the Prefer header, cut to what is allowed; a preference that cannot be read is ignored (RFC 7240)."""
+    """The `wait` of the Prefer header, cut to what is allowed; a preference that cannot be read is ignored (RFC
+    7240).
+    """
     for part in request.headers.get("Prefer", "").split(","):
         found = WAIT.match(part.strip())
         if found:
