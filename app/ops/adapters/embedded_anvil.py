@@ -54,9 +54,9 @@ def npm_command(*arguments: str) -> list[str]:
 
 
 def npm_environment() -> dict[str, str]:
-    """The environment with the wheel's node on the path, for what npm itself starts."""
+    """The path with the wheel's node on it, for what npm itself starts."""
     node = npm_command()[0]
-    return os.environ | {"PATH": f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    return {"PATH": f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def install_anvil(folder: Path) -> Path:
@@ -66,7 +66,7 @@ def install_anvil(folder: Path) -> Path:
         return binary
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(  # noqa: S603 - our own command line
-        install_command(folder), capture_output=True, text=True, env=npm_environment(), check=False
+        install_command(folder), capture_output=True, text=True, env=os.environ | npm_environment(), check=False
     )
     if done.returncode != 0 or not binary.exists():
         reason = (done.stderr.strip().splitlines() or ["npm said nothing"])[-1]

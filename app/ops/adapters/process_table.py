@@ -9,6 +9,7 @@ import contextlib
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
 import psutil
@@ -16,6 +17,7 @@ import psutil
 MARKER = "WATCHKEEPER_RUN_FOLDER"
 """Set in the environment of everything the supervisor starts, and so inherited by what those start."""
 
+TITLED = ("postgres", "valkey-server")
 KILL_SECONDS = 5.0
 POLL_SECONDS = 0.02
 CLOCK_STEP_SECONDS = 2.0
@@ -42,22 +44,25 @@ def find(pid: int, since: float) -> psutil.Process | None:
     return psutil.Process(pid) if lives(pid, since) else None
 
 
-def marked(run_folder: str) -> list[psutil.Process]:
-    """Every live process whose environment says that it was started for `run_folder`; never this one or its parents."""
+def started_for(run_folder: Path) -> list[psutil.Process]:
+    """Every live process that a supervisor of `run_folder` started, or one of those; never this one or its parents."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    return [process for process in psutil.process_iter() if process.pid not in own and _is_marked(process, run_folder)]
+    return [process for process in psutil.process_iter() if process.pid not in own and _is_of(process, run_folder)]
 
 
-def _is_marked(process: psutil.Process, run_folder: str) -> bool:
+def _is_of(process: psutil.Process, run_folder: Path) -> bool:
+    """Its environment says so; or it is a server that writes its title over its environment, at home in the folder."""
     try:
-        return process.environ().get(MARKER) == run_folder and _runs(process)
+        if process.environ().get(MARKER) == str(run_folder):
+            return _runs(process)
+        return process.name() in TITLED and Path(process.cwd()).is_relative_to(run_folder.resolve())
     except (psutil.Error, OSError):  # ended meanwhile, or another user's: not ours to look at
         return False
 
 
-def sweep(run_folder: str, seconds: float) -> None:
-    """Stop every marked process: SIGTERM, and SIGKILL for those that stay."""
-    left = marked(run_folder)
+def sweep(run_folder: Path, seconds: float) -> None:
+    """Stop every process of the folder: SIGTERM, and SIGKILL for those that stay."""
+    left = started_for(run_folder)
     for process in left:
         send(process, SIGTERM)
     wait_or_kill(left, seconds)

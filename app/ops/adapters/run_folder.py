@@ -15,6 +15,7 @@ from app.ops.adapters import process_table
 from app.ops.errors import AlreadyRunning, ForeignRunFolder
 from app.ops.types import Stack, Started
 
+LONG_LOG_BYTES = 10 * 2**20
 SECRET_NAMES = ("postgres", "broker", "cache", "jwt", "callback", "flower")
 
 
@@ -24,6 +25,7 @@ class RunFolder:
     def __init__(self, path: Path):
         self.path = path.absolute()
         self.logs = self.path / "logs"
+        self.secrets_file = self.path / "secrets.json"
         self._stack_file = self.path / "stack.json"
 
     def log(self, role: str) -> Path:
@@ -39,6 +41,12 @@ class RunFolder:
                 f"{self.path} belongs to another user (uid {owner}): run as that user, or remove the folder first"
             )
         self.logs.mkdir(exist_ok=True)
+
+    def rotate_logs(self) -> None:
+        """Set aside the logs that have grown long, one older copy of each kept; nothing may be writing to them."""
+        for log in self.logs.glob("*.log"):
+            if log.stat().st_size > LONG_LOG_BYTES:
+                log.replace(log.with_suffix(".log.1"))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -86,7 +94,7 @@ class RunFolder:
 
     def secrets(self) -> dict[str, str]:
         """The generated passwords and keys by name, made once and kept in `secrets.json` (mode 0600)."""
-        file = self.path / "secrets.json"
+        file = self.secrets_file
         known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
         missing = [name for name in SECRET_NAMES if name not in known]
         if missing:

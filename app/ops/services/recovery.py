@@ -13,21 +13,20 @@ SWEEP_SECONDS = 5.0
 
 
 def clean_up(run: RunFolder, say: Callable[[str], None]) -> None:
-    """Stop every process of an earlier run; the caller holds the run folder's lock, so none belongs to a live one.
+    """Stop every process of an earlier run. The caller holds the run folder's lock, so none belongs to a live one.
 
-    A process counts as left over by its id and start time in `stack.json`, or by the marker in its environment; a
+    A process counts as left over by its id and start time in `stack.json`, or by what `process_table` sees in it; a
     stranger that got a re-used id is neither.
     """
     stack = run.find_stack()
     roles = [role for role in stack.roles if process_table.lives(role.pid, role.started_at)] if stack else []
-    marked = process_table.marked(str(run.path))
-    pids = {role.pid for role in roles} | {process.pid for process in marked}
+    pids = {role.pid for role in roles} | {process.pid for process in process_table.started_for(run.path)}
     if pids:
         whose = f"pid {stack.supervisor_pid}" if stack else "its supervisor"
         say(f"An earlier run ({whose}) was killed and left {len(pids)} processes behind: stopping them first.")
     for _, stage in groupby(sorted(roles, key=_stage, reverse=True), key=_stage):
         _stop_stage(list(stage))
-    process_table.sweep(str(run.path), SWEEP_SECONDS)
+    process_table.sweep(run.path, SWEEP_SECONDS)
     run.forget_stack()
 
 

@@ -121,6 +121,7 @@ class Supervisor:
         elif child.restart_at is not None and time.monotonic() >= child.restart_at:
             try:
                 self._start(child)
+                self._say(f"{child.role.name} was started again")
             except ServerFailed as error:
                 child.note_death()
                 self._say(error.detail)
@@ -129,7 +130,7 @@ class Supervisor:
         for _, stage in groupby(sorted(self._children, key=_stage, reverse=True), key=_stage):
             self._stop_stage([child for child in stage if child.runs])
         # What a role left behind: a worker of a killed parent, a child that made a session of its own.
-        process_table.sweep(str(self._run.path), SWEEP_SECONDS)
+        process_table.sweep(self._run.path, SWEEP_SECONDS)
 
     def _stop_stage(self, alive: list[Child]) -> None:
         if alive:
