@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Timer
+from types import MappingProxyType
 
 import psutil
 import pytest
 
 from app.ops.adapters import process_table
-from app.ops.adapters.process import free_port
 from app.ops.adapters.run_folder import RunFolder
-from app.ops.services import ports
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 40
@@ -25,13 +25,20 @@ PATIENCE_SECONDS = 40
 class StackProcess:
     """`tests.ops.small_stack` in `run`'s folder; every wait ends with the process, which a timer ends."""
 
-    def __init__(self, run: RunFolder, *roles: str, environment: dict[str, str] | None = None):
+    def __init__(
+        self,
+        run: RunFolder,
+        *roles: str,
+        prefix: Sequence[str] = (),
+        cwd: Path = ROOT,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ):
         self.run = run
         self.said: list[str] = []
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "tests.ops.small_stack", str(run.path), *roles],
-            cwd=ROOT,
-            env=os.environ | (environment or {}),
+            [*prefix, sys.executable, "-m", "tests.ops.small_stack", str(run.path), *roles],
+            cwd=cwd,
+            env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -100,8 +107,8 @@ def stack(run: RunFolder) -> Iterator[Callable[..., StackProcess]]:
     """Starts stacks; those that a failed test leaves are killed."""
     made: list[StackProcess] = []
 
-    def start(*roles: str, environment: dict[str, str] | None = None) -> StackProcess:
-        made.append(StackProcess(run, *roles, environment=environment))
+    def start(*roles: str) -> StackProcess:
+        made.append(StackProcess(run, *roles))
         return made[-1]
 
     yield start
@@ -111,8 +118,14 @@ def stack(run: RunFolder) -> Iterator[Callable[..., StackProcess]]:
 
 
 @pytest.fixture
-def inner_ports(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Free ports as the usual ones, so that a stack that runs on this machine does not matter."""
-    chosen = {name: free_port() for name in ports.DEFAULTS}
-    monkeypatch.setattr(ports, "DEFAULTS", chosen)
-    return chosen
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the checkout's files under a folder that, like a home, only its owner may enter."""
+    home = tmp_path / "a home"
+    home.mkdir(mode=0o700)
+    copy = home / "check out"
+    for name in subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy / name)
+    return copy

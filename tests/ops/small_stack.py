@@ -2,9 +2,9 @@
 
     python -m tests.ops.small_stack RUN_FOLDER [ROLE ...]
 
-The roles are named by what they do. `worker` has a child in its own group and one in a session of its own; `mortal` ends
-after a moment; `stubborn` and `deaf` ignore SIGTERM, and the supervisor gives `deaf` more time than a test has; `broken`
-ends before it is ready; `slow` is never ready.
+With only small roles named, or none: all servers and the migration. The small roles are named by what they do. `worker`
+has a child in its own group and one in a session of its own; `mortal` ends after a moment; `stubborn` and `deaf` ignore
+SIGTERM, and `deaf` is given more time than a test has; `broken` ends before it is ready; `slow` is never ready.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from app.ops.types import Role, Stage
 from config.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVERS = ("postgres", "broker", "cache", "anvil-install", "anvil")
+SERVERS = ("postgres", "broker", "cache", "anvil-install", "anvil", "migrate")
 FAMILY = "import subprocess, sys; s = [sys.executable, '-c', 'import time; time.sleep(600)'];"
 DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf now', flush=True); time.sleep(600)"
 BODIES = {
@@ -36,11 +36,13 @@ BODIES = {
 
 
 def plan(settings: Settings, run: RunFolder) -> Plan:
-    """The servers, the migration, and the roles that the command line names."""
+    """The roles that the command line names; all of `SERVERS` when it names none of them."""
+    named = sys.argv[2:]
+    servers = [name for name in named if name not in BODIES] or SERVERS
     made = plan_servers(settings, run)
-    made.roles = [role for role in made.roles if role.name in SERVERS]
-    made.roles += [role for role in application_roles(settings, run, broker_url="", flower_password="") if role.once]
-    return Plan([*made.roles, *(_small(name, run) for name in sys.argv[2:])], made.environment)
+    known = [*made.roles, *application_roles(settings, run, broker_url="", flower_password="")]
+    small = [_small(name, run) for name in named if name in BODIES]
+    return Plan([*(role for role in known if role.name in servers), *small], made.environment)
 
 
 def _small(name: str, run: RunFolder) -> Role:

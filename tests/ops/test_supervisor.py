@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from threading import Event
@@ -81,8 +81,8 @@ def test_data_and_secrets_outlive_a_restart(stack: Start, run: RunFolder) -> Non
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_during_the_start_stops_what_was_started(stack: Start, run: RunFolder, number: signal.Signals) -> None:
-    process = stack("slow")
-    process.wait_for("migrate: done")  # the role `slow` is being waited for from here on
+    process = stack("cache", "slow")
+    process.wait_for("cache: ready")  # the role `slow` is being waited for from here on
 
     process.send(number)
 
@@ -92,7 +92,7 @@ def test_a_signal_during_the_start_stops_what_was_started(stack: Start, run: Run
 
 
 def test_a_role_that_does_not_start_is_one_sentence_and_everything_stops(stack: Start, run: RunFolder) -> None:
-    process = stack("broken")
+    process = stack("cache", "broken")
     assert process.end() == 1
     assert "FAILED broken ended while starting (exit 1): nothing works" in process.text
     assert "mend it" in process.text
@@ -101,7 +101,7 @@ def test_a_role_that_does_not_start_is_one_sentence_and_everything_stops(stack: 
 
 
 def test_a_role_that_ends_by_itself_comes_back_ever_more_slowly(stack: Start) -> None:
-    process = stack("mortal")
+    process = stack("cache", "mortal")
     process.wait_for(RUNS)
     before = process.pid_of("mortal")
     for delay in ("0.5 s", "1 s"):
@@ -134,7 +134,7 @@ def _sql(url: str, statement: str) -> int | None:
 
 
 def test_a_role_that_will_not_stop_is_killed_when_its_time_is_up(stack: Start, run: RunFolder) -> None:
-    process = stack("stubborn")
+    process = stack("cache", "stubborn")
     process.wait_for(RUNS)
     process.send(signal.SIGTERM)
     assert process.end() == 0
@@ -143,7 +143,7 @@ def test_a_role_that_will_not_stop_is_killed_when_its_time_is_up(stack: Start, r
 
 
 def test_a_second_interrupt_kills_at_once(stack: Start, run: RunFolder) -> None:
-    process = stack("deaf")
+    process = stack("cache", "deaf")
     process.wait_for(RUNS)
     process.send(signal.SIGINT)
     process.wait_for("stopping deaf")
@@ -155,7 +155,7 @@ def test_a_second_interrupt_kills_at_once(stack: Start, run: RunFolder) -> None:
 
 
 def test_one_interrupt_that_arrives_twice_is_one(stack: Start) -> None:
-    process = stack("stubborn")
+    process = stack("cache", "stubborn")
     process.wait_for(RUNS)
     process.send(signal.SIGINT)
     process.send(signal.SIGINT)
@@ -163,10 +163,19 @@ def test_one_interrupt_that_arrives_twice_is_one(stack: Start) -> None:
     assert "stubborn did not stop within 1." in process.text, "it had its whole second"
 
 
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of somebody else."""
+    process = subprocess.Popen(["sleep", "600"])
+    yield process
+    process.kill()
+    process.wait()
+
+
 def test_a_second_run_is_refused_in_one_sentence(stack: Start, run: RunFolder) -> None:
-    first = stack()
+    first = stack("cache")
     first.wait_for(RUNS)
-    second = stack()
+    second = stack("cache")
     assert second.end() == 1
     assert second.text.startswith(f"FAILED Watchkeeper already runs here (pid {first.popen.pid}")
     assert second.text.count("\n") == 1
@@ -193,28 +202,28 @@ def test_the_run_after_a_kill_9_says_so_cleans_up_and_starts(stack: Start, run: 
     assert alive_in(run) == []
 
 
-def test_a_stranger_with_a_re_used_process_id_is_left_alone(stack: Start, run: RunFolder) -> None:
+def test_a_stranger_with_a_re_used_process_id_is_left_alone(
+    stack: Start, run: RunFolder, stranger: subprocess.Popen[bytes]
+) -> None:
     first = stack()
     first.wait_for(RUNS)
     first.send(signal.SIGTERM)
     recorded = run.find_stack()
-    first.end()
-    stranger = subprocess.Popen(["sleep", "60"])
-    reused = replace(recorded.roles[0], pid=stranger.pid)
-    run.write_stack(replace(recorded, supervisor_pid=stranger.pid, roles=(reused,)))
+    assert first.end() == 0
+    earlier = recorded.supervisor_started_at - 60
+    reused = replace(recorded.roles[0], pid=stranger.pid, started_at=earlier)
+    run.write_stack(replace(recorded, supervisor_pid=stranger.pid, supervisor_started_at=earlier, roles=(reused,)))
     postmaster = run.path / "postgres" / "data" / "postmaster.pid"
-    postmaster.write_text(f"{stranger.pid}\n{postmaster.parent}\n1\n")
+    postmaster.write_text(f"{stranger.pid}\n{postmaster.parent}\n{int(earlier)}\n")
 
     second = stack()
     second.wait_for(RUNS)
 
     assert "An earlier run" not in second.text
     assert stranger.poll() is None
-    stranger.kill()
-    stranger.wait()
 
 
 def test_a_stack_file_that_cannot_be_read_does_not_matter(stack: Start, run: RunFolder) -> None:
     (run.path / "stack.json").write_text('{"supervisor_pid": 1, "roles": [')
-    process = stack()
+    process = stack("cache")
     process.wait_for(RUNS)

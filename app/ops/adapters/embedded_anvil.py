@@ -15,7 +15,7 @@ from app.ops.adapters.process import ServerProcess
 from app.ops.errors import ServerFailed
 
 ANVIL_VERSION = "1.7.1"
-NPM_PATIENCE = ("--fetch-retries=1", "--fetch-timeout=30000")
+NPM_PATIENCE = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=30000")
 """npm's own patience is several minutes; a registry that does not answer within these is missing."""
 
 WAY_OUT = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import subprocess
 import time
@@ -107,7 +108,7 @@ def port_is_taken(port: int, host: str = "127.0.0.1") -> bool:
     """True when the port cannot be ours alone; granian would share it silently (SO_REUSEPORT).
 
     Both a connection and a bind are tried: the first finds a listener on every address where the second does not
-    (macOS), the second one that does not accept. Raises PermissionError for a port that this user may not open.
+    (macOS), the second one that does not accept. Raises OSError for an address or port that this user may not open.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -118,8 +119,8 @@ def port_is_taken(port: int, host: str = "127.0.0.1") -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection that lingers is no owner
         try:
             probe.bind((host, port))
-        except PermissionError:
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
             raise
-        except OSError:
-            return True
     return False
