@@ -1,11 +1,11 @@
-"""The words of running it: a role of the table, and what `.run/stack.json` remembers of a started one."""
+"""The words of operations: partitions by time; a role of the running stack, and what `.run/stack.json` tells of it."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from pathlib import Path
 
 
@@ -72,3 +72,21 @@ class Stack:
     supervisor_started_at: float
     environment: Mapping[str, str]
     roles: tuple[Started, ...]
+
+
+class PeriodLength(StrEnum):
+    """How much time one partition holds."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionedTable:
+    """A table in partitions by time: made `ahead` periods before they are needed, dropped after `keep`."""
+
+    name: str
+    column: str
+    length: PeriodLength
+    ahead: int
+    keep: int

@@ -1,1 +1,1 @@
-"""What starts, watches and stops the roles, and what tells of them."""
+"""Use cases of operations: the running stack, health, partitions, pruning."""

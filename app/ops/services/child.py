@@ -9,7 +9,7 @@ from pathlib import Path
 from app.ops.adapters import process_table
 from app.ops.adapters.process import ServerProcess
 from app.ops.errors import ServerFailed
-from app.ops.maths import deaths_in_a_row, restart_delay_seconds
+from app.ops.maths.restarts import deaths_in_a_row, restart_delay_seconds
 from app.ops.types import Role, Started
 
 

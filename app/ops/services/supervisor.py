@@ -16,7 +16,7 @@ from app.ops.adapters import process_table
 from app.ops.adapters.run_folder import RunFolder
 from app.ops.adapters.signals import StopSignals
 from app.ops.errors import ServerFailed
-from app.ops.maths import restart_delay_seconds
+from app.ops.maths.restarts import restart_delay_seconds
 from app.ops.services.child import Child
 from app.ops.types import Role, Stack
 
