@@ -122,5 +122,11 @@ def migrate(revision: str, wait: float) -> None:
     click.echo(f"The database is at {revision}.")
 
 
+@cli.command()
+def dispatcher() -> None:
+    """Run one dispatcher: it publishes ready jobs and heals what was lost."""
+    service("tasks.dispatcher").serve(settings())
+
+
 if __name__ == "__main__":
     cli()
