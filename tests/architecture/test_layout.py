@@ -1,0 +1,118 @@
+"""Rooms and sizes: doorplates that tell the truth, no drawers for everything, files that fit in a head."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.architecture.source import Source, planted, sources
+
+EVERYWHERE = ("app", "tasks", "config", "tests", "manage.py", "celeryconfig.py")
+DRAWERS = frozenset({"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"})
+LONG, TOO_LONG = 300, 400
+
+# Files over 300 lines, each with the reason why it is not two.
+LONG_FILES = {
+    "tests/jobs/test_http.py": "the queue's whole HTTP contract, read from top to bottom",
+    "tests/jobs/test_worker.py": "one behaviour of the worker after another, on one set of fixtures",
+}
+
+
+def length_faults(source: Source) -> list[str]:
+    """A file over 400 lines, or over 300 and not on the list."""
+    lines = len(source.text.splitlines())
+    if lines > TOO_LONG:
+        return [f"{source.path}: {lines} lines; make it a folder of topics"]
+    if lines > LONG and str(source.path) not in LONG_FILES:
+        return [f"{source.path}: {lines} lines; split it by topic, or say in LONG_FILES why not"]
+    return []
+
+
+def doorplate_faults(source: Source) -> list[str]:
+    """An `__init__.py` without a docstring, or with code.
+
+    Two may hold more: adapters build themselves from settings, and a folder of models is imported as one.
+    """
+    if source.path.name != "__init__.py":
+        return []
+    if ast.get_docstring(source.tree) is None:
+        return [f"{source.path}: no docstring says what is in here"]
+    code = source.tree.body[1:]
+    if source.role == "models":
+        code = [node for node in code if not isinstance(node, ast.ImportFrom | ast.Assign)]
+    if code and source.role != "adapters":
+        return [f"{source.path}:{code[0].lineno}: code in a doorplate"]
+    return []
+
+
+def named(role: str, feature: str, pattern: str) -> set[str]:
+    """The strings that a feature's files of one role give to `pattern` (`__tablename__`, or a keyword `name`)."""
+    found = set()
+    for source in sources(f"app/{feature}"):
+        if source.role == role:
+            for node in ast.walk(source.tree):
+                found |= _given(node, pattern)
+    return found
+
+
+def _given(node: ast.AST, pattern: str) -> set[str]:
+    value: ast.expr | None = None
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == pattern:
+        value = node.value
+    if isinstance(node, ast.keyword) and node.arg == pattern:
+        value = node.value
+    return {str(value.value)} if isinstance(value, ast.Constant) else set()
+
+
+def front_doorplates() -> list[Source]:
+    """The doorplate of each feature itself."""
+    return [source for source in sources("app") if source.feature and source.role == "__init__"]
+
+
+def test_files_fit_in_a_head() -> None:
+    everything = {str(source.path): source for source in sources(*EVERYWHERE)}
+    assert [fault for source in everything.values() for fault in length_faults(source)] == []
+    short = [path for path in LONG_FILES if len(everything[path].text.splitlines()) <= LONG]
+    assert short == [], "no longer long: take it off the list"
+
+
+def test_doorplates_are_doorplates() -> None:
+    assert [fault for source in sources("app", "tasks", "config") for fault in doorplate_faults(source)] == []
+
+
+@pytest.mark.parametrize("source", front_doorplates(), ids=lambda source: source.feature)
+def test_a_doorplate_names_tables_kinds_and_dependencies(source: Source) -> None:
+    text = ast.get_docstring(source.tree) or ""
+    assert source.feature is not None
+    owned = named("models", source.feature, "__tablename__") | named("jobs", source.feature, "name")
+    assert [name for name in sorted(owned) if name not in text] == []
+    assert "Depends on" in text
+
+
+def test_no_drawers_for_everything() -> None:
+    found = [
+        str(source.path)
+        for source in sources(*EVERYWHERE)
+        for part in source.path.with_suffix("").parts
+        if part in DRAWERS
+    ]
+    assert found == []
+
+
+def test_a_long_file_is_seen() -> None:
+    assert not length_faults(planted("app/jobs/types.py", "x = 1\n" * 300))
+    assert length_faults(planted("app/jobs/types.py", "x = 1\n" * 301))
+    assert length_faults(planted("tests/jobs/test_worker.py", "x = 1\n" * 401))
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("app/jobs/services/__init__.py", ""),
+        ("app/jobs/__init__.py", '"""Jobs."""\nfrom app.jobs import types\n'),
+        ("app/jobs/models/__init__.py", '"""Tables."""\ndef find() -> None: ...\n'),
+    ],
+)
+def test_code_in_a_doorplate_is_seen(path: str, text: str) -> None:
+    assert doorplate_faults(planted(path, text))
