@@ -9,6 +9,10 @@ import pytest
 from tests.architecture.source import Source, planted, sources
 
 EVERYWHERE = ("app", "tasks", "config", "tests", "manage.py", "celeryconfig.py")
+OUTER = ("__init__", "routes", "schemas", "services", "jobs", "adapters")
+INNER = ("queries", "models", "maths", "types", "errors")
+ROLES = frozenset(OUTER + INNER)
+FOLDERS_ONLY = frozenset({"services", "adapters"})
 DRAWERS = frozenset({"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"})
 LONG, TOO_LONG = 300, 400
 
@@ -17,6 +21,17 @@ LONG_FILES = {
     "tests/jobs/test_http.py": "the queue's whole HTTP contract, read from top to bottom",
     "tests/jobs/test_worker.py": "one behaviour of the worker after another, on one set of fixtures",
 }
+
+
+def role_faults(source: Source) -> list[str]:
+    """A file of a feature that is none of the known rooms."""
+    if source.role is None:
+        return []
+    if source.role not in ROLES:
+        return [f"{source.path}: `{source.role}` is no room of a feature"]
+    if source.role in FOLDERS_ONLY and len(source.path.parts) == 3:
+        return [f"{source.path}: {source.role} is a folder, a file a topic or a supplier"]
+    return []
 
 
 def length_faults(source: Source) -> list[str]:
@@ -90,6 +105,10 @@ def test_a_doorplate_names_tables_kinds_and_dependencies(source: Source) -> None
     assert "Depends on" in text
 
 
+def test_features_have_the_known_rooms_only() -> None:
+    assert [fault for source in sources("app") for fault in role_faults(source)] == []
+
+
 def test_no_drawers_for_everything() -> None:
     found = [
         str(source.path)
@@ -98,6 +117,11 @@ def test_no_drawers_for_everything() -> None:
         if part in DRAWERS
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("path", ["app/jobs/utils.py", "app/jobs/views/list.py", "app/jobs/services.py"])
+def test_a_strange_room_is_seen(path: str) -> None:
+    assert role_faults(planted(path, ""))
 
 
 def test_a_long_file_is_seen() -> None:
