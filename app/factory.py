@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Flask
+from redis import Redis
 
 from app.core.http.api import Api
 from app.core.http.guard import Authenticator
@@ -10,27 +11,43 @@ from app.core.http.shell import Shell, finish_shell, make_shell
 from app.core.metrics import Metrics
 from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
+from app.jobs.queries.gauges import GAUGES
 from app.jobs.routes import jobs, schedules
 from app.jobs.routes.edge import JobsEdge
 from app.jobs.services.reading import Waiters
 from app.menu import MENU
+from app.ops import routes as ops
+from app.ops.routes import OpsEdge
 from config.settings import Settings, load_settings
 
 
 def create_app(settings: Settings | None = None, *, authenticate: Authenticator) -> Flask:
     """The WSGI app."""
     settings = settings or load_settings()
-    metrics = Metrics()
+    metrics = Metrics(GAUGES)
     app, api = make_shell(shell_of(settings), metrics=metrics)
     app.extensions["metrics"] = metrics
-    install_jobs(app, api, settings)
+    broker = make_redis(settings.broker_url.get_secret_value())
+    install_jobs(app, api, settings, broker)
+    install_ops(app, api, settings, broker)
     finish_shell(app, api, authenticate=authenticate)
     return app
 
 
-def install_jobs(app: Flask, api: Api, settings: Settings) -> None:
+def install_ops(app: Flask, api: Api, settings: Settings, broker: Redis) -> None:
+    """Health and metrics."""
+    token = settings.metrics_token
+    app.extensions["ops"] = OpsEdge(
+        broker=broker,
+        cache=make_redis(settings.cache_url.get_secret_value()),
+        metrics=app.extensions["metrics"],
+        metrics_token=token.get_secret_value() if token else None,
+    )
+    api.register_blueprint(ops.blueprint)
+
+
+def install_jobs(app: Flask, api: Api, settings: Settings, broker: Redis) -> None:
     """The queue's routes, with every feature's menu of kinds."""
-    broker = make_redis(settings.broker_url.get_secret_value())
     app.extensions["jobs"] = JobsEdge(
         menu=MENU,
         waker=Waker(broker, settings.jobs.wake_gap_seconds),

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from app.jobs import jobs
 from app.jobs.types import Menu
+from app.ops import jobs as ops
 
-MENU = Menu.of(jobs.MENU)
+MENU = Menu.of(jobs.MENU, ops.MENU)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from app.jobs.types import ScheduleEntry
+from app.jobs.types import Cadence, ScheduleEntry
+from app.ops.jobs import PRUNE
 from config.settings import Settings
 
 
-def schedule(settings: Settings) -> tuple[ScheduleEntry, ...]:
+def schedule(_settings: Settings) -> tuple[ScheduleEntry, ...]:
     """The table: a name, a sentence, a kind, a cadence, and what an outage or an overlap means."""
-    return ()
+    return (
+        ScheduleEntry(
+            name="prune",
+            summary="Partitions for the coming days; old rows forgotten.",
+            kind=PRUNE,
+            cadence=Cadence(crontab="17 3 * * *"),
+        ),
+    )

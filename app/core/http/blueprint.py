@@ -20,9 +20,9 @@ from webargs.core import missing
 from webargs.flaskparser import FlaskParser
 
 from app.core.errors import InvalidInput, UnsupportedMediaType
+from app.core.http.field_errors import field_errors, query_errors
 from app.core.http.guard import guard_of
 from app.core.http.json_body import parse_json
-from app.core.http.problems import field_errors, query_errors
 
 
 class StrictParser(FlaskParser):

@@ -61,12 +61,3 @@ def record_slot(
     """What became of a slot, or of `slots` skipped ones from this on. A slot that is there already is an error."""
     values: dict[str, Any] = {"schedule": schedule, "slot_at": slot_at, "job_id": job_id, "skipped": skipped}
     session.execute(insert(ScheduleSlot).values(**values, slots=slots))
-
-
-def prune_slots(session: Session, keep_days: int) -> int:
-    """Forget slots older than `keep_days`; the mark on the schedule keeps them from firing again."""
-    result = session.execute(
-        text("DELETE FROM schedule_slots WHERE slot_at < statement_timestamp() - make_interval(days => :days)"),
-        {"days": keep_days},
-    )
-    return int(result.rowcount)  # type: ignore[attr-defined]

@@ -10,10 +10,11 @@ from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
 from app.core.errors import AppError, Forbidden, InvalidInput
+from app.core.http.field_errors import field_errors
 from app.core.http.principal import Principal
 from app.jobs.errors import AlreadyLive, KeyRequired
 from app.jobs.schemas import NewJobSchema
-from app.jobs.services.enqueue import Refused, check_params, enqueue_all, field_errors, get_kind, pointed
+from app.jobs.services.enqueue import Refused, check_params, enqueue_all, get_kind, pointed
 from app.jobs.types import Menu, NewJob
 
 
