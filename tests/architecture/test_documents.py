@@ -1,4 +1,4 @@
-"""The documents tell the truth: what they name exists, what they draw is the code's, what is generated is up to date."""
+"""The documents tell the truth: what they name exists, what they draw is in the code, what is made is up to date."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from app.jobs.types import TRANSITIONS
 from app.menu import MENU
 from app.ops.services.reference import pages
 from config.settings import Settings
-from tests.architecture.source import ROOT, features, sources
+from tests.architecture.source import ROOT, SHARED, features, sources
 from tests.architecture.test_commits import EDGES
+from tests.architecture.test_imports import contracts
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # `app/jobs/routes/jobs.py`, `tasks/`, or with what is in it: `tasks/base.py:commit`, `tasks/heart.py:Heart.beating`.
@@ -91,15 +92,16 @@ def test_generated_pages_are_up_to_date(path: str) -> None:
     assert (ROOT / path).read_text() == pages(MENU, catalogue(), Settings)[path], "run `python manage.py docs`"
 
 
-def test_the_map_names_every_feature() -> None:
+def test_the_map_names_everything_in_app_from_the_bottom_up() -> None:
     (drawn,) = re.findall(r"```\napp/\n(.*?)```", (ROOT / "docs/ARCHITECTURE.md").read_text(), re.DOTALL)
-    assert re.findall(r"^  (\w+)/", drawn, re.MULTILINE) == [*["core", "maths"], *sorted_by_layer()]
+    assert re.findall(r"^  (\w+)/", drawn, re.MULTILINE) == bottom_up()
 
 
-def sorted_by_layer() -> list[str]:
-    """The features from the bottom upwards, as the import contract has them."""
-    layers = re.findall(r'^    "\(?([\w| ]+)\)?",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    return [name for name in reversed(layers) if name in features()]
+def bottom_up() -> list[str]:
+    """What lies under app/, from the bottom upwards, as the import contract has it."""
+    (layers,) = (contract["layers"] for contract in contracts() if contract["name"].startswith("Features"))
+    names = [name for layer in reversed(layers) for name in re.findall(r"\w+", layer)]
+    return [name for name in names if name in SHARED or name in features()]
 
 
 def test_the_architecture_names_every_edge_that_commits() -> None:

@@ -48,8 +48,8 @@ CONFIGURATION_INTRO = """\
 <!-- Made by `python manage.py docs` from `config/settings.py`; edit that, not this. -->
 
 Read from the environment, or from `.env`. Lists are JSON: `HTTP__TRUSTED_HOSTS='["api.example.org"]'`.
-With `DATABASE_URL`, `BROKER_URL` and `CACHE_URL` set, nothing embedded starts. `ENVIRONMENT=production` refuses to start
-with development secrets, one Redis for both roles, weak password hashing, or open hosts and origins.
+With `DATABASE_URL`, `BROKER_URL` and `CACHE_URL` set, nothing embedded starts. `ENVIRONMENT=production` refuses to
+start with development secrets, one Redis for both roles, weak password hashing, or open hosts and origins.
 """
 
 
