@@ -38,6 +38,11 @@ def lock_schedule(session: Session, name: str) -> Schedule | None:
     return session.scalar(select(Schedule).where(Schedule.name == name, ~Schedule.retired).with_for_update())
 
 
+def find_schedule(session: Session, name: str) -> Schedule | None:
+    """One schedule, as it is."""
+    return session.scalar(select(Schedule).where(Schedule.name == name, ~Schedule.retired))
+
+
 def list_schedules(session: Session) -> Sequence[Schedule]:
     """All schedules of the present deployment, by name."""
     return session.scalars(select(Schedule).where(~Schedule.retired).order_by(Schedule.name)).all()

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from flask import Response, g, request
 
+from app.accounts.services.audit import record
 from app.core.http.blueprint import Blueprint
-from app.core.http.guard import current_principal, require
+from app.core.http.guard import current_origin, current_principal, require
 from app.core.http.pages import page_answer
 from app.core.http.unit_of_work import after_commit, current_session
 from app.jobs import schemas
@@ -17,6 +18,7 @@ from app.jobs.routes.edge import (
     accepted,
     allow,
     at_most_once,
+    batch_body,
     batch_item,
     edge,
     idempotency_key,
@@ -27,7 +29,7 @@ from app.jobs.routes.edge import (
     show_kind,
     whose,
 )
-from app.jobs.services import reading
+from app.jobs.services import callbacks, reading
 from app.jobs.services.enqueue import enqueue
 from app.jobs.services.submit import new_job, submit_all
 from app.jobs.types import TERMINAL, JobFilter, Status
@@ -67,7 +69,7 @@ def submit_batch(body: dict[str, Any]) -> Response:
         session = current_session()
         answers = submit_all(
             session,
-            body["jobs"],
+            [batch_body(item) for item in body["jobs"]],
             edge().menu,
             current_principal(),
             request_id=g.request_id,
@@ -111,6 +113,7 @@ def list_all(query: dict[str, Any]) -> Response:
 def cancel(job_id: UUID) -> Response:
     """Cancel: a queued job ends at once, a running one at its next step or heartbeat."""
     job = reading.cancel_job(current_session(), job_id, principal=whose("ops:write"))
+    record(current_session(), current_origin(), "jobs.cancel", f"job:{job_id}")
     return reply(show(job), 202, {"Location": f"/v1/jobs/{job.id}"})
 
 
@@ -139,6 +142,7 @@ def retry(job_id: UUID) -> Response:
 def resolve(body: dict[str, Any], job_id: UUID) -> Response:
     """Say what became of a job in doubt: succeeded, failed, or to be done again."""
     job = reading.resolve_job(current_session(), job_id, Status(body["status"]))
+    record(current_session(), current_origin(), "jobs.resolve", f"job:{job_id}", body)
     after_commit(edge().waker.wake)
     return reply(show(job))
 
@@ -149,3 +153,12 @@ def resolve(body: dict[str, Any], job_id: UUID) -> Response:
 def kinds() -> Response:
     """The menu: every kind with the JSON Schema of its parameters."""
     return reply({"data": [show_kind(kind) for _, kind in sorted(edge().menu.kinds.items())]})
+
+
+@blueprint.route("/callback-key", methods=["GET"])
+@require("jobs:write")
+@blueprint.response(200, schemas.CallbackKeySchema)
+def own_callback_key() -> Response:
+    """The key that signs callbacks to you: check `Watchkeeper-Signature` with it."""
+    key = callbacks.callback_key(edge().callback_secret, current_principal().id)
+    return reply({"algorithm": "HMAC-SHA256", "key": key.hex()})
