@@ -1,6 +1,7 @@
 """Every feature's errors, imported in one place, so that the page of codes shows them all."""
 
+from app.accounts import errors as _accounts
 from app.core.errors import catalogue
 from app.jobs import errors as _jobs
 
-__all__ = ["_jobs", "catalogue"]
+__all__ = ["_accounts", "_jobs", "catalogue"]
