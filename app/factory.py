@@ -23,10 +23,13 @@ from app.jobs.services.reading import Waiters
 from app.menu import MENU
 from app.ops.routes import BLUEPRINTS as OPS_BLUEPRINTS
 from app.ops.routes import OpsEdge
+from app.oracle.adapters import from_settings as oracle_from_settings
+from app.oracle.queries.gauges import GAUGES as ORACLE_GAUGES
+from app.oracle.routes import BLUEPRINTS as ORACLE_BLUEPRINTS
 from config.settings import Settings, load_settings
 
-BLUEPRINTS = (*JOBS_BLUEPRINTS, *ACCOUNTS_BLUEPRINTS, *OPS_BLUEPRINTS)
-GAUGES = (*JOBS_GAUGES,)
+BLUEPRINTS = (*JOBS_BLUEPRINTS, *ACCOUNTS_BLUEPRINTS, *ORACLE_BLUEPRINTS, *OPS_BLUEPRINTS)
+GAUGES = (*JOBS_GAUGES, *ORACLE_GAUGES)
 
 
 def create_app(settings: Settings | None = None, *, authenticate: Authenticator | None = None) -> Flask:
@@ -45,6 +48,7 @@ def create_app(settings: Settings | None = None, *, authenticate: Authenticator 
 def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
     """What the features' routes get beside the session: adapters, built once, and their limits."""
     broker = make_redis(settings.broker_url.get_secret_value())
+    cache = make_redis(settings.cache_url.get_secret_value())
     token = settings.metrics_token
     return {
         "jobs": JobsEdge(
@@ -55,9 +59,10 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
             wait_max_seconds=settings.http.wait_max_seconds,
             callback_secret=settings.jobs.callback_secret.get_secret_value().encode(),
         ),
+        "oracle": oracle_from_settings(settings.oracle, cache),
         "ops": OpsEdge(
             broker=broker,
-            cache=make_redis(settings.cache_url.get_secret_value()),
+            cache=cache,
             metrics=metrics,
             metrics_token=token.get_secret_value() if token else None,
         ),

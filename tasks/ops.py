@@ -15,6 +15,7 @@ from tasks.runtime import runtime
 @job_task(PRUNE)
 def prune_all(run: JobRun) -> dict[str, Any]:
     """Partitions and old rows."""
-    days = runtime().settings.jobs.archive_keep_days
-    tables = partitioned_tables(archive_keep_days=days)
+    settings = runtime().settings
+    days = settings.jobs.archive_keep_days
+    tables = partitioned_tables(archive_keep_days=days, price_keep_months=settings.oracle.history_months)
     return prune(run.session, tables, keep_days=days, now=utc_now(), commit=run.step)

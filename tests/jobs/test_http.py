@@ -354,7 +354,9 @@ def test_a_bad_schedule_change_changes_nothing(operator: Caller, sql: Sql, body:
     answer = operator.patch("/v1/schedules/prune", body)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
-    assert sql("SELECT override_crontab, override_interval_seconds, paused FROM schedules").one() == (None, None, False)
+    assert sql(
+        "SELECT override_crontab, override_interval_seconds, paused FROM schedules WHERE name = 'prune'"
+    ).one() == (None, None, False)
 
 
 @pytest.mark.usefixtures("prune_schedule")
