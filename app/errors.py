@@ -3,5 +3,6 @@
 from app.accounts import errors as _accounts
 from app.core.errors import catalogue
 from app.jobs import errors as _jobs
+from app.oracle import errors as _oracle
 
-__all__ = ["_accounts", "_jobs", "catalogue"]
+__all__ = ["_accounts", "_jobs", "_oracle", "catalogue"]
