@@ -14,6 +14,7 @@ EDGES = {
     "app/chain/services/cli_index.py": "a range, for `manage.py index`",
     "app/core/http/unit_of_work.py": "a request",
     "app/jobs/services/run.py": "a step of a long job, in the statement that shows the claim's token",
+    "manage.py": "the rows of the schedule, after the migrations",
     "tasks/base.py": "a claim, and a job with its writes",
     "tasks/beat.py": "a schedule's slots",
     "tasks/dispatcher.py": "a chore of the dispatcher",

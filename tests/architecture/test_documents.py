@@ -20,7 +20,7 @@ from tests.architecture.test_imports import contracts
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 # `app/jobs/routes/jobs.py`, `tasks/`, or with what is in it: `tasks/base.py:commit`, `tasks/heart.py:Heart.beating`.
-PLACE = re.compile(r"`((?:app|tasks|config|contracts|migrations|tests|docs|bench)/[\w./-]*)(?::([\w.]+))?`")
+PLACE = re.compile(r"`(manage\.py|(?:app|tasks|config|contracts|migrations|tests|docs|bench)/[\w./-]*)(?::([\w.]+))?`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 ARROW = re.compile(r"^\s*(\w+|\[\*\]) --> (\w+|\[\*\])", re.MULTILINE)
 

@@ -11,10 +11,14 @@ from tests.architecture.source import Source, features, planted, sources
 
 DOORS = frozenset({"services", "types", "errors", "jobs"})
 
+# manage.py loads a verb's service when the verb runs: `service("app.ops.services.up")`.
+LOADERS = frozenset({"service", "import_module"})
+
 # What an edge may know besides, and why.
 EDGES: dict[str, frozenset[str]] = {
     # Builds the adapters, hangs up the routes, and hands the gauges' statements to the metrics.
     "app/factory.py": frozenset({"adapters", "queries", "routes"}),
+    "manage.py": frozenset({"adapters"}),  # hands the run folder to the services of the stack
     "app/models.py": frozenset({"models"}),  # shows migrations every table
     "tasks/base.py": frozenset({"queries"}),  # claims and finishes: the queue's own statements, in its own transaction
     "tasks/heart.py": frozenset({"queries"}),  # extends leases on a connection of its own
@@ -30,6 +34,10 @@ def imported(source: Source) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+        elif (
+            isinstance(node, ast.Call) and ast.unparse(node.func) in LOADERS and isinstance(node.args[0], ast.Constant)
+        ):
+            yield node.lineno, str(node.args[0].value)
 
 
 def wrong_doors(source: Source, known: list[str]) -> list[str]:
@@ -66,6 +74,7 @@ def test_every_edge_needs_what_it_is_allowed() -> None:
         ("app/perps/services/scan.py", "import app.jobs.adapters.wake"),
         ("app/perps/services/scan.py", "from app import jobs"),
         ("tasks/perps.py", "from app.jobs.queries import claim"),
+        ("manage.py", "service('app.jobs.queries.claim').claim()"),
         ("app/factory.py", "from app.jobs import models"),
     ],
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, current_app, g, jsonify, request
 from marshmallow import ValidationError
 
 from app.core.errors import AppError, BadRequest, Forbidden, InvalidInput
@@ -21,6 +21,7 @@ from app.jobs.schemas import JobSchema, NewJobSchema
 from app.jobs.services import reading
 from app.jobs.services.enqueue import once
 from app.jobs.services.kinds import params_schema
+from app.jobs.services.submit import Submission
 from app.jobs.types import TERMINAL, JobKind, Menu, Status
 
 KEY = re.compile(r"[\x21-\x7e]{1,200}\Z")
@@ -38,6 +39,7 @@ class JobsEdge:
     key_keep_hours: int
     wait_max_seconds: int
     callback_secret: bytes = field(repr=False)
+    allow_private_callbacks: bool = False
 
 
 def edge() -> JobsEdge:
@@ -88,6 +90,17 @@ def idempotency_key() -> str | None:
     if key is not None and not KEY.match(key):
         raise BadRequest("Idempotency-Key: 1 to 200 visible ASCII characters.")
     return key
+
+
+def submission(key: str | None) -> Submission:
+    """Who submits, with which key, under which rules."""
+    return Submission(
+        menu=edge().menu,
+        principal=current_principal(),
+        request_id=g.request_id,
+        has_key=key is not None,
+        allow_private_callbacks=edge().allow_private_callbacks,
+    )
 
 
 def at_most_once(key: str | None, route: str, act: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
