@@ -98,6 +98,17 @@ def doctor() -> None:
 
 
 @cli.command()
+def docs() -> None:
+    """Write the pages of docs/ that are made from the code: errors, job kinds, configuration."""
+    menu, errors, settings_class = service("app.menu"), service("app.errors"), service("config.settings").Settings
+    for path, text in (
+        service("app.ops.services.reference").pages(menu.MENU, errors.catalogue(), settings_class).items()
+    ):
+        (ROOT / path).write_text(text)
+        click.echo(path)
+
+
+@cli.command()
 @click.argument("role", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is added; Ctrl-C ends it.")
 @click.option("-n", "--lines", default=20, show_default=True, help="How many of the last lines of each log.")
