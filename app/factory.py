@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from flask import Flask
-from redis import Redis
 
 from app.accounts.adapters import Accounts
 from app.accounts.adapters import from_settings as accounts_from_settings
-from app.accounts.routes import BLUEPRINTS as ACCOUNTS
+from app.accounts.routes import BLUEPRINTS as ACCOUNTS_BLUEPRINTS
 from app.accounts.services.authenticate import authenticate_key, authenticate_token
 from app.core.clock import utc_now
-from app.core.http.api import Api
 from app.core.http.guard import Authenticator
 from app.core.http.principal import Credentials, Principal
 from app.core.http.shell import Shell, finish_shell, make_shell
@@ -18,14 +16,20 @@ from app.core.http.unit_of_work import current_session
 from app.core.metrics import Metrics
 from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
-from app.jobs.queries.gauges import GAUGES
-from app.jobs.routes import jobs, schedules
+from app.jobs.queries.gauges import GAUGES as JOBS_GAUGES
+from app.jobs.routes import BLUEPRINTS as JOBS_BLUEPRINTS
 from app.jobs.routes.edge import JobsEdge
 from app.jobs.services.reading import Waiters
 from app.menu import MENU
-from app.ops import routes as ops
+from app.ops.routes import BLUEPRINTS as OPS_BLUEPRINTS
 from app.ops.routes import OpsEdge
+from app.oracle.adapters import from_settings as oracle_from_settings
+from app.oracle.queries.gauges import GAUGES as ORACLE_GAUGES
+from app.oracle.routes import BLUEPRINTS as ORACLE_BLUEPRINTS
 from config.settings import Settings, load_settings
+
+BLUEPRINTS = (*JOBS_BLUEPRINTS, *ACCOUNTS_BLUEPRINTS, *ORACLE_BLUEPRINTS, *OPS_BLUEPRINTS)
+GAUGES = (*JOBS_GAUGES, *ORACLE_GAUGES)
 
 
 def create_app(settings: Settings | None = None, *, authenticate: Authenticator | None = None) -> Flask:
@@ -33,26 +37,41 @@ def create_app(settings: Settings | None = None, *, authenticate: Authenticator 
     settings = settings or load_settings()
     metrics = Metrics(GAUGES)
     app, api = make_shell(shell_of(settings), metrics=metrics)
-    app.extensions["metrics"] = metrics
-    broker = make_redis(settings.broker_url.get_secret_value())
-    accounts = install_accounts(app, api, settings)
-    install_jobs(app, api, settings, broker)
-    install_ops(app, api, settings, broker)
+    accounts = accounts_from_settings(app, settings)
+    app.extensions |= {"metrics": metrics, "accounts": accounts, **edges(settings, metrics)}
+    for blueprint in BLUEPRINTS:
+        api.register_blueprint(blueprint)
     finish_shell(app, api, authenticate=authenticate or authenticator(accounts))
     return app
 
 
-def install_accounts(app: Flask, api: Api, settings: Settings) -> Accounts:
-    """Users, sessions, API keys and the audit log."""
-    accounts = accounts_from_settings(app, settings)
-    app.extensions["accounts"] = accounts
-    for blueprint in ACCOUNTS:
-        api.register_blueprint(blueprint)
-    return accounts
+def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
+    """What the features' routes get beside the session: adapters, built once, and their limits."""
+    broker = make_redis(settings.broker_url.get_secret_value())
+    cache = make_redis(settings.cache_url.get_secret_value())
+    token = settings.metrics_token
+    return {
+        "jobs": JobsEdge(
+            menu=MENU,
+            waker=Waker(broker, settings.jobs.wake_gap_seconds),
+            waiters=Waiters(settings.http.threads),
+            key_keep_hours=settings.jobs.key_keep_hours,
+            wait_max_seconds=settings.http.wait_max_seconds,
+            callback_secret=settings.jobs.callback_secret.get_secret_value().encode(),
+            allow_private_callbacks=settings.jobs.callback_allow_private,
+        ),
+        "oracle": oracle_from_settings(settings.oracle, cache),
+        "ops": OpsEdge(
+            broker=broker,
+            cache=cache,
+            metrics=metrics,
+            metrics_token=token.get_secret_value() if token else None,
+        ),
+    }
 
 
 def authenticator(accounts: Accounts) -> Authenticator:
-    """What the guard asks: the principal of an API key, or of a bearer token."""
+    """What the guard asks: a bearer token's or an API key's principal."""
 
     def authenticate(credentials: Credentials) -> Principal:
         session = current_session()
@@ -62,31 +81,6 @@ def authenticator(accounts: Accounts) -> Authenticator:
         return authenticate_token(session, accounts.standings, claims)
 
     return authenticate
-
-
-def install_ops(app: Flask, api: Api, settings: Settings, broker: Redis) -> None:
-    """Health and metrics."""
-    token = settings.metrics_token
-    app.extensions["ops"] = OpsEdge(
-        broker=broker,
-        cache=make_redis(settings.cache_url.get_secret_value()),
-        metrics=app.extensions["metrics"],
-        metrics_token=token.get_secret_value() if token else None,
-    )
-    api.register_blueprint(ops.blueprint)
-
-
-def install_jobs(app: Flask, api: Api, settings: Settings, broker: Redis) -> None:
-    """The queue's routes, with every feature's menu of kinds."""
-    app.extensions["jobs"] = JobsEdge(
-        menu=MENU,
-        waker=Waker(broker, settings.jobs.wake_gap_seconds),
-        waiters=Waiters(settings.http.threads),
-        key_keep_hours=settings.jobs.key_keep_hours,
-        wait_max_seconds=settings.http.wait_max_seconds,
-    )
-    api.register_blueprint(jobs.blueprint)
-    api.register_blueprint(schedules.blueprint)
 
 
 def shell_of(settings: Settings) -> Shell:

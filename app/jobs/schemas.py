@@ -136,6 +136,13 @@ class JobKindsSchema(Schema):
     data = fields.List(fields.Nested(JobKindSchema))
 
 
+class CallbackKeySchema(Schema):
+    """What a receiver of callbacks checks signatures with."""
+
+    algorithm = fields.String()
+    key = fields.String(metadata={"description": "hexadecimal"})
+
+
 class CadenceSchema(StrictSchema):
     """An interval, or a crontab with its time zone."""
 

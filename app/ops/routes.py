@@ -20,6 +20,7 @@ from app.ops.services.health import check_all
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 blueprint = Blueprint("ops", __name__, description="Health and metrics")
+BLUEPRINTS = (blueprint,)
 
 
 @dataclass(frozen=True)

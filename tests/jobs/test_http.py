@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
 from app.core.errors import Unauthenticated
 from app.core.http.principal import Credentials, Principal
-from app.factory import create_app
 from app.jobs.jobs import PROBE
+from app.jobs.services.schedules import seed
 from config.settings import Settings
 from tasks.base import process_message
 from tasks.jobs import probe
 from tasks.runtime import Runtime
+from tasks.schedule import schedule
 
 Sql = Callable[..., Any]
 ALL = frozenset({"jobs:read", "jobs:write", "jobs:cancel"})
@@ -39,11 +41,8 @@ def authenticate(credentials: Credentials) -> Principal:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    app = create_app(settings, authenticate=authenticate)
-    yield app
-    with app.app_context():
-        app.extensions["sqlalchemy"].engine.dispose()
+def app(make_app: Callable[..., Flask]) -> Flask:
+    return make_app(authenticate=authenticate)
 
 
 class Caller:
@@ -138,6 +137,7 @@ BAD_BODIES: list[tuple[Any, int, str, str | None]] = [
     ({"kind": "jobs.probe", "params": {"steps": -1}}, 422, "jobs.invalid_params", "/params/steps"),
     ({"kind": "jobs.probe", "params": {"stepz": 1}}, 422, "jobs.invalid_params", "/params/stepz"),
     ({"kind": "jobs.deliver_callback", "params": {}}, 403, "core.forbidden", None),
+    (PROBE_JOB | {"callback_url": "http://127.0.0.1/"}, 422, "core.address_refused", "/callback_url"),
     ([], 422, "core.invalid_input", None),
 ]
 
@@ -310,3 +310,57 @@ def test_the_menu_tells_the_schema_of_the_parameters(alice: Caller) -> None:
 def test_a_malformed_id_is_not_found(alice: Caller) -> None:
     assert alice.get("/v1/jobs/not-an-id").status_code == 404
     assert alice.get("/v1/jobs/00000000-0000-7000-8000-000000000000").json["code"] == "jobs.not_found"
+
+
+@pytest.fixture
+def prune_schedule(settings: Settings, context: Runtime) -> None:
+    """The deployment's schedules, as `migrate` seeds them."""
+    with Session(context.engine) as session:
+        seed(session, schedule(settings))
+        session.commit()
+
+
+@pytest.mark.usefixtures("prune_schedule")
+def test_schedules_are_shown_and_changed_by_operators(alice: Caller, operator: Caller, sql: Sql) -> None:
+    shown = {entry["name"]: entry for entry in alice.get("/v1/schedules").json["data"]}["prune"]
+    assert shown["cadence"] == {"interval_seconds": None, "crontab": "17 3 * * *", "time_zone": "UTC"}
+    assert alice.patch("/v1/schedules/prune", {"paused": True}).status_code == 403
+    changed = operator.patch("/v1/schedules/prune", {"cadence": {"interval_seconds": 600}, "paused": True})
+    assert (changed.json["overridden"], changed.json["paused"]) == (True, True)
+    assert changed.json["cadence"]["interval_seconds"] == 600
+    back = operator.patch("/v1/schedules/prune", {"cadence": None, "paused": False}).json
+    assert (back["overridden"], back["paused"], back["cadence"]) == (False, False, shown["cadence"])
+    actions = [row.action for row in sql("SELECT action FROM audit_log ORDER BY id")]
+    assert actions == ["jobs.schedule_change"] * 2
+
+
+@pytest.mark.usefixtures("prune_schedule")
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"cadence": {"crontab": "61 * * * *"}}, "/cadence"),
+        ({"cadence": {"crontab": "0 * * * *", "time_zone": "Mars/Olympus"}}, "/cadence"),
+        ({"cadence": {"interval_seconds": 60, "crontab": "0 * * * *"}}, "/cadence"),
+        ({"cadence": {}}, "/cadence"),
+        ({"cadence": {"interval_seconds": 0}}, "/cadence/interval_seconds"),
+        ({"paused": "yes"}, "/paused"),
+        ({"pause": True}, "/pause"),
+    ],
+)
+def test_a_bad_schedule_change_changes_nothing(operator: Caller, sql: Sql, body: Any, pointer: str) -> None:
+    answer = operator.patch("/v1/schedules/prune", body)
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
+    assert sql(
+        "SELECT override_crontab, override_interval_seconds, paused FROM schedules WHERE name = 'prune'"
+    ).one() == (None, None, False)
+
+
+@pytest.mark.usefixtures("prune_schedule")
+def test_a_schedule_runs_now_but_not_twice_at_once(operator: Caller) -> None:
+    first = operator.post("/v1/schedules/prune/run")
+    assert (first.status_code, first.json["kind"]) == (202, "ops.prune")
+    again = operator.post("/v1/schedules/prune/run")
+    assert (again.status_code, again.json["code"]) == (409, "jobs.already_live")
+    assert again.json["live_job_id"] == first.json["id"]
+    assert operator.post("/v1/schedules/no-such/run").json["code"] == "jobs.schedule_not_found"

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from flask import Response, current_app, jsonify, request
+from flask import Response, current_app, g, jsonify, request
+from marshmallow import ValidationError
 
-from app.core.errors import AppError, BadRequest, Forbidden
+from app.core.errors import AppError, BadRequest, Forbidden, InvalidInput
+from app.core.http.field_errors import field_errors
 from app.core.http.guard import current_principal
 from app.core.http.problems import type_uri
 from app.core.http.unit_of_work import after_commit, commit_request, current_session
 from app.jobs.adapters.wake import Waker
-from app.jobs.schemas import JobSchema
+from app.jobs.schemas import JobSchema, NewJobSchema
 from app.jobs.services import reading
 from app.jobs.services.enqueue import once
+from app.jobs.services.submit import Submission
 from app.jobs.types import TERMINAL, JobKind, Menu, Status
 
 KEY = re.compile(r"[\x21-\x7e]{1,200}\Z")
@@ -36,6 +39,8 @@ class JobsEdge:
     waiters: reading.Waiters
     key_keep_hours: int
     wait_max_seconds: int
+    callback_secret: bytes = field(repr=False)
+    allow_private_callbacks: bool = False
 
 
 def edge() -> JobsEdge:
@@ -88,6 +93,17 @@ def idempotency_key() -> str | None:
     return key
 
 
+def submission(key: str | None) -> Submission:
+    """Who submits, with which key, under which rules."""
+    return Submission(
+        menu=edge().menu,
+        principal=current_principal(),
+        request_id=g.request_id,
+        has_key=key is not None,
+        allow_private_callbacks=edge().allow_private_callbacks,
+    )
+
+
 def at_most_once(key: str | None, route: str, act: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
     """Do `act` in this request's transaction, or give the first answer of the same key; wakes the dispatcher after."""
     after_commit(edge().waker.wake)
@@ -134,6 +150,15 @@ def wished_wait_seconds() -> int:
 def replay_header(replayed: bool) -> dict[str, str]:
     """Says that an answer is a repeated one."""
     return {"Idempotency-Replayed": "true"} if replayed else {}
+
+
+def batch_body(item: dict[str, Any]) -> dict[str, Any] | AppError:
+    """One item of a batch, checked as a single submission would be; or what is wrong with it."""
+    try:
+        body: dict[str, Any] = NewJobSchema().load(item)
+    except ValidationError as error:
+        return InvalidInput(errors=field_errors(error.messages))
+    return body
 
 
 def batch_item(answer: UUID | AppError, found: Mapping[UUID, Any]) -> dict[str, Any]:

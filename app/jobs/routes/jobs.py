@@ -7,8 +7,9 @@ from uuid import UUID
 
 from flask import Response, g, request
 
+from app.accounts.services.audit import record
 from app.core.http.blueprint import Blueprint
-from app.core.http.guard import current_principal, require
+from app.core.http.guard import current_origin, current_principal, require
 from app.core.http.pages import page_answer
 from app.core.http.unit_of_work import after_commit, current_session
 from app.jobs import schemas
@@ -17,6 +18,7 @@ from app.jobs.routes.edge import (
     accepted,
     allow,
     at_most_once,
+    batch_body,
     batch_item,
     edge,
     idempotency_key,
@@ -25,9 +27,10 @@ from app.jobs.routes.edge import (
     reply,
     show,
     show_kind,
+    submission,
     whose,
 )
-from app.jobs.services import reading
+from app.jobs.services import callbacks, reading
 from app.jobs.services.enqueue import enqueue
 from app.jobs.services.submit import new_job, submit_all
 from app.jobs.types import TERMINAL, JobFilter, Status
@@ -45,7 +48,7 @@ def submit(body: dict[str, Any]) -> Response:
     `Idempotency-Key` makes a repeated request give the first answer. `Prefer: wait=10` waits for the end, if it can.
     """
     key = idempotency_key()
-    job = new_job(body, edge().menu, current_principal(), request_id=g.request_id, has_key=key is not None)
+    job = new_job(body, submission(key))
 
     def act() -> dict[str, Any]:
         job_id = enqueue(current_session(), job)
@@ -65,14 +68,7 @@ def submit_batch(body: dict[str, Any]) -> Response:
 
     def act() -> dict[str, Any]:
         session = current_session()
-        answers = submit_all(
-            session,
-            body["jobs"],
-            edge().menu,
-            current_principal(),
-            request_id=g.request_id,
-            has_key=key is not None,
-        )
+        answers = submit_all(session, [batch_body(item) for item in body["jobs"]], submission(key))
         found = reading.get_jobs(session, [answer for answer in answers if isinstance(answer, UUID)])
         return {"data": [batch_item(answer, found) for answer in answers]}
 
@@ -111,6 +107,7 @@ def list_all(query: dict[str, Any]) -> Response:
 def cancel(job_id: UUID) -> Response:
     """Cancel: a queued job ends at once, a running one at its next step or heartbeat."""
     job = reading.cancel_job(current_session(), job_id, principal=whose("ops:write"))
+    record(current_session(), current_origin(), "jobs.cancel", f"job:{job_id}")
     return reply(show(job), 202, {"Location": f"/v1/jobs/{job.id}"})
 
 
@@ -139,6 +136,7 @@ def retry(job_id: UUID) -> Response:
 def resolve(body: dict[str, Any], job_id: UUID) -> Response:
     """Say what became of a job in doubt: succeeded, failed, or to be done again."""
     job = reading.resolve_job(current_session(), job_id, Status(body["status"]))
+    record(current_session(), current_origin(), "jobs.resolve", f"job:{job_id}", body)
     after_commit(edge().waker.wake)
     return reply(show(job))
 
@@ -149,3 +147,12 @@ def resolve(body: dict[str, Any], job_id: UUID) -> Response:
 def kinds() -> Response:
     """The menu: every kind with the JSON Schema of its parameters."""
     return reply({"data": [show_kind(kind) for _, kind in sorted(edge().menu.kinds.items())]})
+
+
+@blueprint.route("/callback-key", methods=["GET"])
+@require("jobs:write")
+@blueprint.response(200, schemas.CallbackKeySchema)
+def own_callback_key() -> Response:
+    """The key that signs callbacks to you: check `Watchkeeper-Signature` with it."""
+    key = callbacks.callback_key(edge().callback_secret, current_principal().id)
+    return reply({"algorithm": "HMAC-SHA256", "key": key.hex()})

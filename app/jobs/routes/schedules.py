@@ -6,8 +6,9 @@ from typing import Any
 
 from flask import Response, g
 
+from app.accounts.services.audit import record
 from app.core.http.blueprint import Blueprint
-from app.core.http.guard import current_principal, require
+from app.core.http.guard import current_origin, current_principal, require
 from app.core.http.unit_of_work import after_commit, current_session
 from app.jobs import schemas
 from app.jobs.models import Schedule
@@ -43,12 +44,13 @@ def get(name: str) -> Response:
 def change(body: dict[str, Any], name: str) -> Response:
     """Pause it, let it go on, or override its cadence; slots of a new cadence count from now."""
     session = current_session()
-    schedule = schedules.get_schedule(session, name)
+    schedule = schedules.lock_schedule(session, name)
     if "cadence" in body:
         cadence = Cadence(**body["cadence"]) if body["cadence"] else None
         schedule = schedules.set_cadence(session, name, cadence)
     if "paused" in body:
         schedule = schedules.pause(session, name, body["paused"])
+    record(session, current_origin(), "jobs.schedule_change", f"schedule:{name}", body)
     return reply(show_schedule(schedule))
 
 
@@ -60,6 +62,7 @@ def run_now(name: str) -> Response:
     session = current_session()
     principal = current_principal().id
     job_id = schedules.run_now(session, name, edge().menu, principal=principal, request_id=g.request_id)
+    record(session, current_origin(), "jobs.schedule_run", f"schedule:{name}", {"job_id": str(job_id)})
     after_commit(edge().waker.wake)
     return reply(show(reading.get_job(session, job_id, principal=None)), 202, {"Location": f"/v1/jobs/{job_id}"})
 

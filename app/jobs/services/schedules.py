@@ -127,8 +127,16 @@ def newest_slots(session: Session, name: str, limit: int) -> Sequence[ScheduleSl
 
 
 def get_schedule(session: Session, name: str) -> Schedule:
+    """The schedule, to look at; raises ScheduleNotFound."""
+    return _there(queries.find_schedule(session, name))
+
+
+def lock_schedule(session: Session, name: str) -> Schedule:
     """The schedule, locked for a change; raises ScheduleNotFound."""
-    schedule = queries.lock_schedule(session, name)
+    return _there(queries.lock_schedule(session, name))
+
+
+def _there(schedule: Schedule | None) -> Schedule:
     if schedule is None:
         raise ScheduleNotFound()
     return schedule
@@ -136,7 +144,7 @@ def get_schedule(session: Session, name: str) -> Schedule:
 
 def pause(session: Session, name: str, paused: bool) -> Schedule:
     """Stop a schedule, or let it go on; the slots of the pause are then treated as those of an outage."""
-    schedule = get_schedule(session, name)
+    schedule = lock_schedule(session, name)
     schedule.paused = paused
     schedule.updated_at = queries.database_now(session)
     return schedule
@@ -148,7 +156,7 @@ def set_cadence(session: Session, name: str, cadence: Cadence | None) -> Schedul
         fault = cadence_fault(cadence)
         if fault:
             raise InvalidInput(fault, errors=[{"pointer": "/cadence", "detail": fault}])
-    schedule = get_schedule(session, name)
+    schedule = lock_schedule(session, name)
     schedule.override_interval_seconds = cadence.interval_seconds if cadence else None
     schedule.override_crontab = cadence.crontab if cadence else None
     schedule.override_time_zone = cadence.time_zone if cadence else None
@@ -161,7 +169,7 @@ def set_cadence(session: Session, name: str, cadence: Cadence | None) -> Schedul
 
 def run_now(session: Session, name: str, menu: Menu, *, principal: str, request_id: str | None) -> UUID:
     """Enqueue the schedule's job at once, outside its slots; raises AlreadyLive when it is running or queued."""
-    schedule = get_schedule(session, name)
+    schedule = lock_schedule(session, name)
     kind = get_kind(menu, schedule.kind)
     params: dict[str, Any] = dict(schedule.params)
     return enqueue(session, NewJob(kind=kind, params=params, principal=principal, request_id=request_id))
