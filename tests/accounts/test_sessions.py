@@ -255,3 +255,13 @@ def test_a_stolen_token_cannot_guess_the_password(client: FlaskClient, make_user
     for _ in range(5):
         problem(client.post("/v1/auth/password", json=body, headers=headers), 401, "accounts.sign_in_refused")
     problem(client.post("/v1/auth/password", json=body, headers=headers), 429, "accounts.sign_in_locked")
+
+
+def test_an_expired_session_refreshes_nothing(
+    client: FlaskClient, make_user: MakeUser, sign_in: SignIn, session: Session
+) -> None:
+    make_user()
+    token = sign_in()["refresh_token"]
+    session.execute(text("UPDATE accounts_sessions SET expires_at = now() - interval '1 second'"))
+    session.commit()
+    problem(refresh(client, token), 401, "accounts.token_revoked")

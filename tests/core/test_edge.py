@@ -91,9 +91,9 @@ class Endless(io.RawIOBase):
         return len(buffer)
 
 
-def test_a_body_that_is_too_large(probe: FlaskClient, settings: Settings) -> None:
+def test_a_body_that_is_too_large(probe: FlaskClient, shared_settings: Settings) -> None:
     writer = {"Authorization": "Bearer alice+jobs:write"}
-    size = settings.http.max_body_bytes
+    size = shared_settings.http.max_body_bytes
     fits = json.dumps({"name": "x"}).ljust(size)
     sent = {"content_type": "application/json", "headers": writer}
     for environ in ({}, {"wsgi.input_terminated": True}):
@@ -141,9 +141,9 @@ def test_without_origins_none_is_let_in(probe: FlaskClient) -> None:
 
 
 @pytest.mark.usefixtures("configured")
-def test_the_access_line(probe: FlaskClient, settings: Settings) -> None:
+def test_the_access_line(probe: FlaskClient, shared_settings: Settings) -> None:
     stream = io.StringIO()
-    configure_logging(settings, stream)
+    configure_logging(shared_settings, stream)
     answer = probe.get("/v1/probe/open/x%0Ay?token=hunter2", headers={"X-Request-ID": "request-0001"})
     assert answer.status_code == 422
     (line,) = [json.loads(line) for line in stream.getvalue().splitlines()]
@@ -159,9 +159,9 @@ def test_the_access_line(probe: FlaskClient, settings: Settings) -> None:
 
 
 @pytest.mark.usefixtures("configured")
-def test_a_crash_is_logged_with_its_traceback_and_id(probe: FlaskClient, settings: Settings) -> None:
+def test_a_crash_is_logged_with_its_traceback_and_id(probe: FlaskClient, shared_settings: Settings) -> None:
     stream = io.StringIO()
-    configure_logging(settings, stream)
+    configure_logging(shared_settings, stream)
     answer = probe.get("/v1/probe/crash")
     crash = json.loads(stream.getvalue().splitlines()[0])
     assert crash["request_id"] == answer.get_json()["request_id"]
@@ -169,12 +169,12 @@ def test_a_crash_is_logged_with_its_traceback_and_id(probe: FlaskClient, setting
     assert "RuntimeError" in crash["exception"]
 
 
-def test_requests_are_counted_by_route(probe: FlaskClient, session: Session) -> None:
+def test_requests_are_counted_by_route(own_probe: FlaskClient, session: Session) -> None:
     for number in range(3):
-        probe.get(f"/v1/probe/open/{number}")
-        probe.get(f"/nowhere/{number}")
-    probe.open("/v1/probe/sql", method="BREW")
-    text = probe.application.extensions["metrics"].exposition(session).decode()
+        own_probe.get(f"/v1/probe/open/{number}")
+        own_probe.get(f"/nowhere/{number}")
+    own_probe.open("/v1/probe/sql", method="BREW")
+    text = own_probe.application.extensions["metrics"].exposition(session).decode()
     assert 'http_requests_total{method="GET",route="/v1/probe/open/<string:name>",status="200"} 3.0' in text
     assert 'http_requests_total{method="GET",route="unmatched",status="404"} 3.0' in text
     assert 'http_requests_total{method="other",route="unmatched",status="405"} 1.0' in text
