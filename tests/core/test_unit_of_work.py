@@ -30,9 +30,7 @@ def test_a_commit_that_fails_is_no_success(own_probe: FlaskClient, engine: Engin
     assert woken == []
 
 
-def test_an_early_commit_stays_and_survives_its_callbacks(
-    own_probe: FlaskClient, engine: Engine, woken: list[str]
-) -> None:
+def test_an_early_commit_outlives_its_callbacks(own_probe: FlaskClient, engine: Engine, woken: list[str]) -> None:
     problem(own_probe.put("/v1/probe/early/1"), 409, "core.conflict")
     assert rows(engine) == [1]
     assert woken == ["early"]
