@@ -1,0 +1,1 @@
+"""What the chain feature decides: pure functions of their arguments."""

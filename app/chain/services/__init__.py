@@ -1,0 +1,1 @@
+"""The chain feature's use cases."""

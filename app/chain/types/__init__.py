@@ -1,0 +1,1 @@
+"""The chain's words: `transactions` for the sender."""
