@@ -1,1 +1,1 @@
-"""What the chain feature decides: pure functions of their arguments."""
+"""Pure decisions: range sizes, fork points, words of an ABI."""

@@ -63,8 +63,10 @@ Readiness = Ready | Held | Refused | Expired
 
 
 def fee_cap_wei(intent: Intent, policy: SenderPolicy) -> int:
-    """The most a unit of gas may cost: the chain's cap, or the intent's own where that is lower."""
-    return min(intent.fee_cap_wei or policy.max_fee_wei, policy.max_fee_wei)
+    """The most a unit of gas may cost: the chain's cap, or for the intent's own call its own cap where that is lower."""
+    if intent.fee_cap_wei is None or intent.effect is Effect.CANCEL:
+        return policy.max_fee_wei
+    return min(intent.fee_cap_wei, policy.max_fee_wei)
 
 
 def current_fees(market: Market, policy: SenderPolicy, cap_wei: int) -> Fees:
@@ -83,10 +85,9 @@ def readiness(
     if simulation.gas_estimate is None:
         return _without_estimate(intent, simulation.failure)
     gas_limit = gas_limit_with_margin(simulation.gas_estimate, policy.gas_margin_bps)
-    if intent.gas_ceiling is not None and simulation.gas_estimate > intent.gas_ceiling:
-        error = GasAboveCeiling(gas=simulation.gas_estimate, gas_ceiling=intent.gas_ceiling)
-        return Refused(intent, error)
-    if intent.gas_ceiling is not None:
+    if intent.gas_ceiling is not None and intent.effect is Effect.CALL:
+        if simulation.gas_estimate > intent.gas_ceiling:
+            return Refused(intent, GasAboveCeiling(gas=simulation.gas_estimate, gas_ceiling=intent.gas_ceiling))
         gas_limit = min(gas_limit, intent.gas_ceiling)
     try:
         fees = current_fees(market, policy, fee_cap_wei(intent, policy))

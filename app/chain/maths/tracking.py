@@ -128,6 +128,6 @@ def is_expired(intent: Intent, now: datetime) -> bool:
     return intent.expires_at is not None and intent.expires_at <= now
 
 
-def missing_nonces(latest_nonce: int, next_nonce: int, owned: frozenset[int]) -> range | tuple[int, ...]:
+def missing_nonces(latest_nonce: int, next_nonce: int, owned: frozenset[int]) -> tuple[int, ...]:
     """The nonces that the chain waits for and that no live intent owns; each of them blocks all that follow it."""
     return tuple(nonce for nonce in range(latest_nonce, next_nonce) if nonce not in owned)

@@ -1,1 +1,1 @@
-"""The chain feature's use cases."""
+"""Use cases: index a contract set, heal reorgs."""
