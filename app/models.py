@@ -1,8 +1,9 @@
 """Every feature's tables, imported in one place, so that migrations see the whole metadata."""
 
+from app.chain import models as _chain
 from app.core import events as _outbox
 from app.core.db import Base
 
 metadata = Base.metadata
 
-__all__ = ["_outbox", "metadata"]
+__all__ = ["_chain", "_outbox", "metadata"]
