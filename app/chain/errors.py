@@ -181,6 +181,13 @@ class SignerHalted(Unavailable):
     code = "chain.signer_halted"
 
 
+class NonceTaken(AppError):
+    """The transaction's nonce was used by another one."""
+
+    code = "chain.nonce_taken"
+    status = 409
+
+
 class SignerUnavailable(AppError):
     """There is no usable signing key."""
 

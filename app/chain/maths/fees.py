@@ -44,7 +44,7 @@ def legacy_fees(gas_price_wei: int, *, floor_wei: int, cap_wei: int) -> Fees:
 
 
 def replacement_fees(previous: Fees, current: Fees, *, cap_wei: int) -> Fees:
-    """Fees that replace `previous` in any pool: both fields at least 9/8 of the old, rounded up, and not below `current`.
+    """Fees that replace `previous` in any pool: both at least 9/8 of the old, rounded up, and not below `current`.
 
     Raises FeeCapReached when that is above `cap_wei`: the old transaction then stays as it is.
     """

@@ -1,4 +1,4 @@
-"""Whether an intent may be signed now, from what the node said about it; and what the breaker says. Pure."""
+"""Whether an intent may be signed now, from what the node said about it. Pure."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.chain.errors import (
-    CostAboveCap,
     ExecutionReverted,
     FeeCapReached,
     GasAboveCeiling,
     InsufficientFunds,
     SimulationReverted,
-    SpendCapReached,
 )
-from app.chain.maths.fees import BPS, dynamic_fees, gas_limit_with_margin, legacy_fees, max_cost_wei
+from app.chain.maths.fees import dynamic_fees, gas_limit_with_margin, legacy_fees, max_cost_wei
 from app.chain.maths.reverts import revert_reason
 from app.chain.maths.tracking import is_expired
-from app.chain.types.transactions import Effect, Fees, Intent, Ledger, Market, SenderPolicy, Simulation
+from app.chain.types.transactions import Effect, Fees, Intent, Market, SenderPolicy, Simulation
 from app.core.errors import AppError
 
 
@@ -63,7 +61,7 @@ Readiness = Ready | Held | Refused | Expired
 
 
 def fee_cap_wei(intent: Intent, policy: SenderPolicy) -> int:
-    """The most a unit of gas may cost: the chain's cap, or for the intent's own call its own cap where that is lower."""
+    """The most a unit of gas may cost: the chain's cap, or, for the intent's own call, its own where that is lower."""
     if intent.fee_cap_wei is None or intent.effect is Effect.CANCEL:
         return policy.max_fee_wei
     return min(intent.fee_cap_wei, policy.max_fee_wei)
@@ -76,9 +74,7 @@ def current_fees(market: Market, policy: SenderPolicy, cap_wei: int) -> Fees:
     return dynamic_fees(market.base_fee_wei, market.tip_wei, tip_floor_wei=policy.tip_floor_wei, cap_wei=cap_wei)
 
 
-def readiness(
-    intent: Intent, simulation: Simulation, market: Market, policy: SenderPolicy, now: datetime
-) -> Readiness:
+def readiness(intent: Intent, simulation: Simulation, market: Market, policy: SenderPolicy, now: datetime) -> Readiness:
     """What may be done with an intent whose next attempt was simulated just now."""
     if intent.effect is Effect.CALL and is_expired(intent, now):
         return Expired(intent)
@@ -102,23 +98,3 @@ def _without_estimate(intent: Intent, failure: AppError | None) -> Readiness:
     error = failure or AppError("the node gave neither an estimate nor a failure")
     waits = error.retryable or isinstance(error, InsufficientFunds)
     return Held(intent, error) if waits else Refused(intent, error)
-
-
-def breaker_reason(ledger: Ledger, cost_wei: int, policy: SenderPolicy) -> str | None:
-    """Why the breaker must open before something of `cost_wei` is sent; None when it need not."""
-    if ledger.spent_wei + cost_wei > policy.max_spend_per_hour_wei:
-        return f"spent {ledger.spent_wei} wei within an hour, of {policy.max_spend_per_hour_wei} allowed"
-    enough = ledger.mined >= policy.breaker_min_mined
-    if enough and ledger.reverted * BPS > ledger.mined * policy.breaker_max_reverted_bps:
-        return f"{ledger.reverted} of the last {ledger.mined} transactions reverted"
-    return None
-
-
-def check_cost(ledger: Ledger, cost_wei: int, policy: SenderPolicy) -> None:
-    """Raise CostAboveCap when `cost_wei` alone is above the hour's cap (never possible), or SpendCapReached when it
-    does not fit beside what the live intents may still take (possible once they have ended)."""
-    cap = policy.max_spend_per_hour_wei
-    if cost_wei > cap:
-        raise CostAboveCap(cost_wei=str(cost_wei), cap_wei=str(cap))
-    if ledger.spent_wei + ledger.committed_wei + cost_wei > cap:
-        raise SpendCapReached(cost_wei=str(cost_wei), committed_wei=str(ledger.committed_wei), cap_wei=str(cap))

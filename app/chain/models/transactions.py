@@ -102,9 +102,7 @@ class ChainAttempt(Base):
         CheckConstraint("number >= 1 AND nonce >= 0 AND gas_limit > 0 AND tip_wei <= max_fee_wei", "amounts"),
         Index("uq_chain_attempts_hash", "hash", unique=True),
         Index("ix_chain_attempts_nonce", "chain_id", "signer", "nonce"),
-        Index(
-            "uq_chain_attempts_mined_intent", "intent_id", unique=True, postgresql_where=text("outcome = 'mined'")
-        ),
+        Index("uq_chain_attempts_mined_intent", "intent_id", unique=True, postgresql_where=text("outcome = 'mined'")),
         Index(
             "uq_chain_attempts_mined_nonce",
             "chain_id",

@@ -1,6 +1,6 @@
 """The sender's words: intents and their statuses, attempts, fees, and what one look at the chain has seen.
 
-Addresses are 20 bytes, hashes 32 bytes, money is int in wei. Pure: nothing here reads a clock, a setting or the network.
+Addresses are 20 bytes, hashes 32 bytes, money is int in wei.
 """
 
 from __future__ import annotations
@@ -258,3 +258,17 @@ class Ledger:
     committed_wei: int
     mined: int
     reverted: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchReport:
+    """What one tick of the watcher found and did, for the job's result."""
+
+    live: int = 0
+    mined: int = 0
+    ended: int = 0
+    reopened: int = 0
+    displaced: int = 0
+    filled: int = 0
+    signed: int = 0
+    resent: int = 0
