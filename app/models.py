@@ -3,7 +3,8 @@
 from app.chain import models as _chain
 from app.core import events as _outbox
 from app.core.db import Base
+from app.jobs import models as _jobs
 
 metadata = Base.metadata
 
-__all__ = ["_chain", "_outbox", "metadata"]
+__all__ = ["_chain", "_jobs", "_outbox", "metadata"]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIN_SECRET_BYTES = 32
+MIN_PASSWORD_MEMORY_KIB = 19_456  # OWASP's lowest for argon2id
 DEVELOPMENT_SECRET = "development-only-secret-not-for-production"  # noqa: S105 - refused in production
 
 
@@ -44,7 +45,12 @@ class AccountsSettings(Group):
 
     access_token_seconds: int = Field(900, ge=30)
     refresh_token_seconds: int = Field(14 * 86_400, ge=300)
-    revocation_cache_seconds: int = Field(30, ge=0, description="how long a worker thread may trust `not revoked`")
+    revocation_cache_seconds: int = Field(30, ge=0, description="how long a process may trust `not revoked`")
+    password_time_cost: int = Field(3, ge=1, description="argon2id passes")
+    password_memory_kib: int = Field(65_536, ge=8, description="argon2id memory")
+    password_parallelism: int = Field(4, ge=1, description="argon2id lanes")
+    password_threads: int = Field(4, ge=1, description="passwords hashed at once, each in its own memory")
+    key_grace_seconds: int = Field(3600, ge=0, description="how long a rotated API key's old secret still works")
 
 
 class JobsSettings(Group):
@@ -106,9 +112,9 @@ class OracleSettings(Group):
 class PerpsSettings(Group):
     """Cadences and caps of funding, health and liquidation."""
 
-    index_seconds: float = Field(5.0, gt=0)
-    price_seconds: float = Field(10.0, gt=0)
-    scan_seconds: float = Field(10.0, gt=0)
+    index_seconds: int = Field(5, ge=1)
+    price_seconds: int = Field(10, ge=1)
+    scan_seconds: int = Field(10, ge=1)
     funding_seconds: int = Field(3600, ge=10)
     max_liquidations_per_scan: int = Field(50, ge=1)
 
@@ -190,6 +196,8 @@ def unsafe_values(settings: Settings) -> list[str]:
     ]
     if same_redis(settings.broker_url.get_secret_value(), settings.cache_url.get_secret_value()):
         found.append("BROKER_URL and CACHE_URL name the same Redis: the cache may evict, the broker must not")
+    if settings.accounts.password_memory_kib < MIN_PASSWORD_MEMORY_KIB or settings.accounts.password_time_cost < 2:
+        found.append(f"ACCOUNTS__PASSWORD_* is below {MIN_PASSWORD_MEMORY_KIB} KiB and two passes")
     if settings.jobs.callback_allow_private:
         found.append("JOBS__CALLBACK_ALLOW_PRIVATE is on")
     if "*" in settings.http.trusted_hosts:

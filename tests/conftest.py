@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from pydantic import SecretStr
+from redis import Redis
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
 import migrations
 from app.core.db import make_engine
+from app.factory import create_app
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil, install_anvil
 from app.ops.adapters.embedded_postgres import EmbeddedPostgres
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.ops.adapters.process import free_port
+from config.settings import AccountsSettings, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -83,6 +90,47 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def settings(database_url: str, cache: EmbeddedValkey, broker: EmbeddedValkey) -> Settings:
+    """Settings of this test's own database; passwords are cheap to hash here, and only here."""
+    with Redis.from_url(cache.url) as client:
+        client.flushall()
+    return Settings(
+        _env_file=None,
+        database_url=SecretStr(database_url),
+        cache_url=SecretStr(cache.url),
+        broker_url=SecretStr(broker.url),
+        accounts=AccountsSettings(password_time_cost=1, password_memory_kib=64, password_parallelism=1),
+    )
+
+
+@pytest.fixture
+def make_app(settings: Settings) -> Iterator[Callable[..., Flask]]:
+    """Builds apps, with changed settings or fakes where a test asks, and gives their connections back."""
+    made: list[Flask] = []
+
+    def make(changed: Settings | None = None, **fakes: Any) -> Flask:
+        made.append(create_app(changed or settings, **fakes))
+        return made[-1]
+
+    yield make
+    for app in made:
+        with app.app_context():
+            app.extensions["sqlalchemy"].engine.dispose()
+
+
+@pytest.fixture
+def app(make_app: Callable[..., Flask]) -> Flask:
+    """The whole API on the test's own database."""
+    return make_app()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A client of the whole API."""
+    return app.test_client()
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,12 @@ class BadRequest(AppError):
     status = 400
 
 
+class UntrustedHost(BadRequest):
+    """The Host header names a host this API does not serve."""
+
+    code = "core.untrusted_host"
+
+
 class InvalidInput(AppError):
     """One or more fields are not valid."""
 

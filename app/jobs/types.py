@@ -178,3 +178,53 @@ class InDoubt:
 
 
 Outcome = Succeeded | Snoozed | Failed | Retried | Cancelled | InDoubt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cadence:
+    """When a schedule fires: every so many seconds, or by a crontab in a named time zone."""
+
+    interval_seconds: int | None = None
+    crontab: str | None = None
+    time_zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class DueSlots:
+    """Slots between a schedule's mark and now: their count, the first, and the newest ones listed, oldest first."""
+
+    count: int
+    first: datetime
+    newest: list[datetime]
+
+
+class CatchUp(StrEnum):
+    """Which slots of an outage run when it is over: none more than a minute late, the latest, or all within bounds."""
+
+    NONE = "none"
+    LATEST = "latest"
+    ALL = "all"
+
+
+class Overlap(StrEnum):
+    """What a slot does that finds the last one's job alive: it is skipped (overlap key), or waits in line (serial
+    key).
+    """
+
+    SKIP = "skip"
+    QUEUE = "queue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleEntry:
+    """A line of `tasks/schedule.py`. Skipped slots are recorded, whatever skipped them."""
+
+    name: str
+    summary: str
+    kind: JobKind
+    cadence: Cadence
+    params: Params = field(default_factory=dict)
+    catch_up: CatchUp = CatchUp.LATEST
+    catch_up_limit: int = 1000
+    catch_up_window_seconds: int = 7 * 86_400
+    overlap: Overlap = Overlap.SKIP

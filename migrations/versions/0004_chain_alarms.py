@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-revision = "0003_chain_alarms"
-down_revision = "0002_chain_transactions"
+revision = "0004_chain_alarms"
+down_revision = "0003_chain_transactions"
 branch_labels = None
 depends_on = None
 

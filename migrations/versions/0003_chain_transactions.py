@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-revision = "0002_chain_transactions"
-down_revision = "0001_outbox"
+revision = "0003_chain_transactions"
+down_revision = "0002_jobs"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,33 @@
+"""The wake-up after a commit: a Redis publish that may be lost, because the dispatcher also polls."""
+
+from __future__ import annotations
+
+import time
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from app.core.logging import get_logger
+
+WAKE_CHANNEL = "watchkeeper:dispatcher:wake"
+log = get_logger(__name__)
+
+
+class Waker:
+    """Wakes the dispatchers, at most once in `gap_seconds` a process: one wake-up serves all commits before it."""
+
+    def __init__(self, redis: Redis, gap_seconds: float):
+        self._redis = redis
+        self._gap = gap_seconds
+        self._last = 0.0
+
+    def wake(self) -> None:
+        """Tell the dispatchers to look now. Never raises for a Redis that is gone: their poll finds the work."""
+        now = time.monotonic()
+        if now - self._last < self._gap:
+            return
+        self._last = now
+        try:
+            self._redis.publish(WAKE_CHANNEL, b"")
+        except RedisError as error:
+            log.warning("wake_up_lost", reason=type(error).__name__)

@@ -1,0 +1,140 @@
+"""Reading jobs back: the live table first, then the archive. Every list walks an index by id, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, select, text, union_all
+from sqlalchemy.orm import Session
+
+from app.jobs.models import ArchivedJob, Job
+
+SHOWN = (
+    "id",
+    "kind",
+    "principal",
+    "queue",
+    "priority",
+    "status",
+    "params",
+    "run_at",
+    "expires_at",
+    "attempt",
+    "max_attempts",
+    "crashes",
+    "fence",
+    "cancel_requested_at",
+    "overlap_key",
+    "serial_key",
+    "schedule",
+    "slot_at",
+    "progress",
+    "result",
+    "error",
+    "callback_url",
+    "retried_from",
+    "request_id",
+    "created_at",
+    "started_at",
+    "finished_at",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """What a list is narrowed to; `principal` None means everybody's."""
+
+    principal: str | None
+    status: str | None = None
+    kind: str | None = None
+    queue: str | None = None
+    schedule: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+def find_job(session: Session, job_id: UUID) -> Row[Any] | None:
+    """A job, live or archived. Two statements at the most; the archive's reads the partitions since the job was
+    made.
+    """
+    live = session.execute(_select(Job).where(Job.id == job_id)).one_or_none()
+    if live is not None:
+        return live
+    made_at = datetime.fromtimestamp((job_id.int >> 80) / 1000, tz=UTC)
+    return session.execute(
+        _select(ArchivedJob).where(ArchivedJob.id == job_id, ArchivedJob.finished_at >= made_at)
+    ).one_or_none()
+
+
+def find_jobs(session: Session, job_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
+    """Live jobs by id."""
+    return session.execute(_select(Job).where(Job.id.in_(job_ids))).all()
+
+
+def list_jobs(session: Session, wanted: JobFilter, *, before: UUID | None, limit: int) -> Sequence[Row[Any]]:
+    """The newest `limit` jobs older than `before`, from both tables. O(limit · log jobs)."""
+    halves = [_page(model, wanted, before, limit).subquery() for model in (Job, ArchivedJob)]
+    both = union_all(*(select(half) for half in halves)).subquery()
+    return session.execute(select(both).order_by(both.c.id.desc()).limit(limit)).all()
+
+
+def _page(model: Any, wanted: JobFilter, before: UUID | None, limit: int) -> Select[Any]:
+    chosen = [
+        getattr(model, name) == value
+        for name in ("principal", "status", "kind", "queue", "schedule")
+        if (value := getattr(wanted, name)) is not None
+    ]
+    if before is not None:
+        chosen.append(model.id < before)
+    if wanted.created_after is not None:
+        chosen.append(model.id >= _first_id(wanted.created_after))
+    if wanted.created_before is not None:
+        chosen.append(model.id < _first_id(wanted.created_before))
+    return _select(model).where(*chosen).order_by(model.id.desc()).limit(limit)
+
+
+def _select(model: Any) -> Select[Any]:
+    return select(*(getattr(model, name) for name in SHOWN))
+
+
+def _first_id(moment: datetime) -> UUID:
+    """The smallest UUIDv7 of a moment: ids are in the order of their making, so a time is a range of ids."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+# Queued jobs end at once; for a running one the wish is noted, and its next heartbeat or step brings it to the worker.
+CANCEL = text(
+    """
+    UPDATE jobs SET
+        status = CASE WHEN status = 'queued' THEN 'cancelled' ELSE status END,
+        finished_at = CASE WHEN status = 'queued' THEN statement_timestamp() END,
+        blocked = blocked AND status <> 'queued',
+        cancel_requested_at = coalesce(cancel_requested_at, statement_timestamp())
+    WHERE id = :id AND status IN ('queued', 'running') RETURNING id
+    """
+)
+
+RESOLVE = text(
+    """
+    UPDATE jobs SET status = :status, error = CASE WHEN :status = 'failed' THEN error END,
+        finished_at = CASE WHEN :status <> 'queued' THEN statement_timestamp() END,
+        run_at = CASE WHEN :status = 'queued' THEN statement_timestamp() ELSE run_at END,
+        attempt = CASE WHEN :status = 'queued' THEN greatest(attempt - 1, 0) ELSE attempt END,
+        dispatched_at = NULL
+    WHERE id = :id AND status = 'in_doubt' RETURNING id
+    """
+)
+
+
+def cancel(session: Session, job_id: UUID) -> bool:
+    """End a queued job or ask a running one to stop; false when it is neither."""
+    return session.scalar(CANCEL, {"id": job_id}) is not None
+
+
+def resolve(session: Session, job_id: UUID, status: str) -> bool:
+    """Take a job out of doubt; false when it is not in doubt."""
+    return session.scalar(RESOLVE, {"id": job_id, "status": status}) is not None

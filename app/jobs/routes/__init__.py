@@ -1,0 +1,1 @@
+"""The queue over HTTP: jobs, schedules, and what both need to answer."""

@@ -1,0 +1,144 @@
+"""What the queue's routes share: the factory's injections, idempotency, waiting, and how a job is shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import current_app, request
+
+from app.core.errors import AppError, BadRequest, Forbidden
+from app.core.http.guard import current_principal
+from app.core.http.problems import type_uri
+from app.core.http.unit_of_work import after_commit, commit_request, current_session
+from app.jobs.adapters.wake import Waker
+from app.jobs.schemas import JobSchema
+from app.jobs.services import reading
+from app.jobs.services.enqueue import once
+from app.jobs.types import TERMINAL, JobKind, Menu, Status
+
+Answer = tuple[dict[str, Any], int, dict[str, str]]
+KEY = re.compile(r"[\x21-\x7e]{1,200}\Z")
+WAIT = re.compile(r"wait=(\d{1,4})\Z")
+POLL_AFTER_SECONDS = "1"
+
+
+@dataclass(frozen=True)
+class JobsEdge:
+    """What the factory hands these routes."""
+
+    menu: Menu
+    waker: Waker
+    waiters: reading.Waiters
+    key_keep_hours: int
+    wait_max_seconds: int
+
+
+def edge() -> JobsEdge:
+    """This app's jobs edge."""
+    found: JobsEdge = current_app.extensions["jobs"]
+    return found
+
+
+def show(job: Any) -> dict[str, Any]:
+    """A job's row as JSON."""
+    shown: dict[str, Any] = JobSchema().dump(job)
+    return shown
+
+
+def whose(operator_scope: str) -> str | None:
+    """Whose jobs the caller reaches: only their own, or (None) everybody's with the operators' scope."""
+    principal = current_principal()
+    return None if principal.may(operator_scope) else principal.id
+
+
+def allow(kind: JobKind | None) -> None:
+    """Refuse a caller without the kind's own scope; raises Forbidden."""
+    if kind is not None and (kind.scope is None or not current_principal().may(kind.scope)):
+        raise Forbidden(f"{kind.name} needs a scope of its own.", required_scope=kind.scope)
+
+
+def idempotency_key() -> str | None:
+    """The request's Idempotency-Key; raises BadRequest for one that is empty, too long or not plain ASCII."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not KEY.match(key):
+        raise BadRequest("Idempotency-Key: 1 to 200 visible ASCII characters.")
+    return key
+
+
+def at_most_once(key: str | None, route: str, act: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
+    """Do `act` in this request's transaction, or give the first answer of the same key; wakes the dispatcher after."""
+    after_commit(edge().waker.wake)
+    if key is None:
+        return act(), False
+    return once(
+        current_session(),
+        principal=current_principal().id,
+        route=route,
+        key=key,
+        body=request.get_json(silent=True),
+        keep_hours=edge().key_keep_hours,
+        act=act,
+    )
+
+
+def accepted(job: dict[str, Any], replayed: bool) -> Answer:
+    """202 with the job's address; with `Prefer: wait` 200 when it ends in time, else 202 as it then is."""
+    headers = {"Location": job["links"]["self"]} | replay_header(replayed)
+    seconds = wished_wait_seconds()
+    if seconds == 0:
+        return job, 202, headers | {"Retry-After": POLL_AFTER_SECONDS}
+    commit_request()
+    session = current_session()
+    seen = edge().waiters.wait(session, lambda: reading.get_job(session, UUID(job["id"]), principal=None), seconds)
+    if seen is None:  # every place to wait is taken
+        return job, 202, headers | {"Retry-After": POLL_AFTER_SECONDS}
+    ended = Status(seen.status) in TERMINAL
+    headers |= {"Preference-Applied": f"wait={seconds}"} | ({} if ended else {"Retry-After": POLL_AFTER_SECONDS})
+    return show(seen), 200 if ended else 202, headers
+
+
+def wished_wait_seconds() -> int:
+    """The `wait` of the Prefer header, cut to what is allowed; a preference that cannot be read is ignored (RFC
+    7240).
+    """
+    for part in request.headers.get("Prefer", "").split(","):
+        found = WAIT.match(part.strip())
+        if found:
+            return min(int(found.group(1)), edge().wait_max_seconds)
+    return 0
+
+
+def replay_header(replayed: bool) -> dict[str, str]:
+    """Says that an answer is a repeated one."""
+    return {"Idempotency-Replayed": "true"} if replayed else {}
+
+
+def batch_item(answer: UUID | AppError, found: Mapping[UUID, Any]) -> dict[str, Any]:
+    """One item of a batch's answer: the job, or the problem that refused it."""
+    if isinstance(answer, AppError):
+        problem = answer.as_dict() | {"type": type_uri(answer.code), "status": answer.status}
+        return {"status": answer.status, "job": None, "problem": problem}
+    return {"status": 202, "job": show(found[answer]), "problem": None}
+
+
+def show_kind(kind: JobKind) -> dict[str, Any]:
+    """A kind with the JSON Schema of its parameters, inlined."""
+    plugin = MarshmallowPlugin(schema_name_resolver=lambda _schema: False)
+    APISpec("kinds", "1", "3.1.0", plugins=[plugin])  # tells the plugin which JSON Schema dialect to speak
+    return {
+        "name": kind.name,
+        "summary": kind.summary,
+        "queue": kind.queue,
+        "scope": kind.scope,
+        "timeout_seconds": kind.timeout_seconds,
+        "max_attempts": kind.max_attempts,
+        "bulk": kind.bulk,
+        "idempotency_key_required": kind.needs_key,
+        "params_schema": plugin.converter.schema2jsonschema(kind.params()),
+    }

@@ -1,0 +1,99 @@
+"""Filling the window of published messages, and publishing again what got lost. Leaderless: any number of replicas."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.orm import Session
+
+from app.core.logging import get_logger
+from app.jobs.adapters.celery_broker import CeleryBroker, Message
+from app.jobs.errors import EffectInDoubt, Poisoned
+from app.jobs.jobs import DELIVER_CALLBACK
+from app.jobs.queries import dispatch as queries
+from app.jobs.services.enqueue import enqueue
+from app.jobs.types import SYSTEM, JobKind, Menu, NewJob
+
+log = get_logger(__name__)
+Commit = Callable[[], None]
+
+
+def publish_ready(
+    session: Session, broker: CeleryBroker, menu: Menu, windows: Mapping[str, int], *, bulk_size: int, commit: Commit
+) -> int:
+    """Publish what is ready, up to each queue's window; returns how many jobs.
+
+    Marked and committed first, published after: dying in between leaves a message missing, which `resend_lost` finds;
+    the other order would make workers wait for our commit. O(published), whatever the backlog.
+    """
+    rows = queries.fill(session, windows)
+    commit()
+    known = [(menu.kinds[row.kind], row) for row in rows if row.kind in menu.kinds]
+    if len(known) < len(rows):
+        log.error("unknown_kinds_in_queue", kinds=sorted({row.kind for row in rows} - menu.kinds.keys()))
+    messages = [Message(kind, (row.id,), row.dispatch_count) for kind, row in known if not kind.bulk]
+    messages += _bulk_messages([(kind, row) for kind, row in known if kind.bulk], bulk_size)
+    if messages:
+        broker.publish(messages)
+    return len(rows)
+
+
+def _bulk_messages(rows: Sequence[tuple[JobKind, Row[Any]]], size: int) -> list[Message]:
+    by_kind: dict[str, list[tuple[JobKind, Row[Any]]]] = {}
+    for kind, row in rows:
+        by_kind.setdefault(kind.name, []).append((kind, row))
+    return [
+        Message(group[0][0], tuple(row.id for _, row in part), part[0][1].dispatch_count)
+        for group in by_kind.values()
+        for part in (group[start : start + size] for start in range(0, len(group), size))
+    ]
+
+
+def resend_lost(session: Session, broker: CeleryBroker, *, after_seconds: float) -> int:
+    """Free for publishing again what Redis has lost; returns how many jobs.
+
+    A queue shorter than what was published and not claimed has lost messages, or workers hold them: the doubling gap
+    of the statement tells the two apart. An emptied Redis (no sentinel) loses all at once.
+    """
+    waiting = queries.outstanding(session)
+    if broker.was_emptied():
+        count = queries.forget_all(session)
+        log.warning("broker_was_empty", jobs=count)
+        return count
+    depths = broker.depths(waiting)
+    missing = {queue: jobs - depths[queue] for queue, jobs in waiting.items() if jobs > depths[queue]}
+    return sum(queries.forget(session, queue, missing=n, after=after_seconds) for queue, n in missing.items())
+
+
+def rescue_and_expire(session: Session, *, max_crashes: int) -> int:
+    """Take jobs from dead workers and end those whose time has passed; returns how many changed."""
+    rescued = queries.rescue(
+        session,
+        max_crashes=max_crashes,
+        poisoned=json.dumps(Poisoned().as_dict()),
+        in_doubt=json.dumps(EffectInDoubt().as_dict()),
+    )
+    for row in rescued:
+        log.warning(
+            "lease_expired", job_id=str(row.id), kind=row.kind, now=row.status, crashes=row.crashes, worker=row.worker
+        )
+    return len(rescued) + len(queries.expire(session))
+
+
+def start_callbacks(session: Session) -> int:
+    """Make a delivery job for each callback that is due, in one transaction with the note of it."""
+    due = queries.due_callbacks(session)
+    if not due:
+        return 0
+    jobs = [NewJob(kind=DELIVER_CALLBACK, params={"job_id": str(job)}, principal=SYSTEM) for job in due]
+    made = [enqueue(session, job) for job in jobs]
+    queries.mark_callbacks(session, list(zip(due, made, strict=True)))
+    return len(due)
+
+
+def sweep(session: Session, *, archive_after_seconds: float) -> int:
+    """Move ended jobs to the archive and forget outworn keys; returns how many rows went."""
+    return queries.archive(session, after=archive_after_seconds) + queries.drop_old_keys(session)

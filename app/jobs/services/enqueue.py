@@ -1,0 +1,142 @@
+"""Putting work into the queue: one job, a batch, or with an Idempotency-Key. Everything is in the caller's
+transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from marshmallow import ValidationError
+from sqlalchemy.orm import Session
+
+from app.core.clock import rfc3339
+from app.core.db import new_id
+from app.core.errors import FieldError
+from app.jobs.errors import AlreadyLive, InvalidParams, KeyReused, UnknownKind
+from app.jobs.queries import enqueue as queries
+from app.jobs.types import JobKind, Menu, NewJob
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A job that did not go in because a live one does the same."""
+
+    overlap_key: str
+    live_job_id: UUID | None
+
+
+def get_kind(menu: Menu, name: str) -> JobKind:
+    """The kind of that name; raises UnknownKind."""
+    kind = menu.kinds.get(name)
+    if kind is None:
+        raise UnknownKind(f"There is no job kind '{name[:100]}'.", errors=[pointed("/kind", "Unknown.")])
+    return kind
+
+
+def pointed(pointer: str, detail: str) -> FieldError:
+    """One bad field."""
+    return {"pointer": pointer, "detail": detail}
+
+
+def check_params(kind: JobKind, params: Any, *, prefix: str = "/params") -> dict[str, Any]:
+    """The parameters as they will be stored; raises InvalidParams naming each bad field."""
+    if not isinstance(params, dict):
+        raise InvalidParams(errors=[pointed(prefix, "Not an object.")])
+    try:
+        kind.params().load(params)
+    except ValidationError as error:
+        raise InvalidParams(errors=field_errors(error.messages, prefix)) from error
+    return params
+
+
+def field_errors(messages: Any, prefix: str) -> list[FieldError]:
+    """Marshmallow's nested messages as flat pointers."""
+    if isinstance(messages, dict):
+        return [e for name, inner in messages.items() for e in field_errors(inner, f"{prefix}/{name}")]
+    if isinstance(messages, list):
+        return [pointed(prefix, str(message)) for message in messages]
+    return [pointed(prefix, str(messages))]
+
+
+def enqueue(session: Session, job: NewJob) -> UUID:
+    """Insert one job; raises AlreadyLive naming the live job when its overlap key is taken. O(log jobs)."""
+    answer = enqueue_all(session, [job])[0]
+    if isinstance(answer, Refused):
+        raise AlreadyLive(live_job_id=str(answer.live_job_id) if answer.live_job_id else None)
+    return answer
+
+
+def enqueue_all(session: Session, jobs: Sequence[NewJob]) -> list[UUID | Refused]:
+    """Insert many in one statement; for each its id, or why it was refused. O(jobs · log live jobs)."""
+    rows = [_row(job) for job in jobs]
+    inserted = queries.insert_jobs(session, rows)
+    answers: list[UUID | Refused] = []
+    for row in rows:
+        job_id = row["id"]
+        if job_id in inserted:
+            answers.append(job_id)
+        else:
+            key = row["overlap_key"]
+            answers.append(Refused(key, queries.find_live_by_overlap(session, key)))
+    return answers
+
+
+def _row(job: NewJob) -> dict[str, Any]:
+    kind = job.kind
+    loaded = kind.params().load(dict(job.params)) if kind.overlap_key or kind.serial_key else {}
+    return {
+        "id": new_id(),
+        "kind": kind.name,
+        "principal": job.principal,
+        "queue": kind.queue,
+        "priority": job.priority,
+        "params": dict(job.params),
+        "run_at": rfc3339(job.run_at) if job.run_at else None,
+        "expires_at": rfc3339(job.expires_at) if job.expires_at else None,
+        "expires_after": f"{kind.expires_after_seconds} seconds" if kind.expires_after_seconds else None,
+        "max_attempts": job.max_attempts or kind.max_attempts,
+        "overlap_key": kind.overlap_key(loaded) if kind.overlap_key else None,
+        "serial_key": kind.serial_key(loaded) if kind.serial_key else None,
+        "schedule": job.schedule,
+        "slot_at": rfc3339(job.slot_at) if job.slot_at else None,
+        "callback_url": job.callback_url,
+        "retried_from": job.retried_from,
+        "request_id": job.request_id,
+    }
+
+
+def request_hash(body: Any) -> bytes:
+    """SHA-256 of a JSON body, whatever the order of its members."""
+    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def once(
+    session: Session,
+    *,
+    principal: str,
+    route: str,
+    key: str,
+    body: Any,
+    keep_hours: int,
+    act: Callable[[], dict[str, Any]],
+) -> tuple[dict[str, Any], bool]:
+    """Do `act` for the first request with this key; later ones get its answer. Returns (answer, replayed).
+
+    The key, the answer and whatever `act` inserts are one transaction: a crash leaves all or nothing, and a second
+    request that comes meanwhile waits for the first. Raises KeyReused when the key came with another body.
+    """
+    names = {"principal": principal, "route": route, "key": key}
+    asked = request_hash(body)
+    if queries.take_key(session, names, asked, keep_hours):
+        answer = act()
+        queries.store_answer(session, names, answer)
+        return answer, False
+    first, stored = queries.read_key(session, names)
+    if first != asked:
+        raise KeyReused()
+    return stored, True

@@ -1,0 +1,77 @@
+"""What a client submits, checked against the menu: one job, or a batch whose items stand each for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from marshmallow import ValidationError
+from sqlalchemy.orm import Session
+
+from app.core.errors import AppError, Forbidden, InvalidInput
+from app.core.http.principal import Principal
+from app.jobs.errors import AlreadyLive, KeyRequired
+from app.jobs.schemas import NewJobSchema
+from app.jobs.services.enqueue import Refused, check_params, enqueue_all, field_errors, get_kind, pointed
+from app.jobs.types import Menu, NewJob
+
+
+def new_job(
+    body: Mapping[str, Any], menu: Menu, principal: Principal, *, request_id: str | None, has_key: bool
+) -> NewJob:
+    """A checked body as a job to be.
+
+    Raises UnknownKind, Forbidden (the kind's scope), KeyRequired, InvalidParams or InvalidInput, naming the field.
+    """
+    kind = get_kind(menu, body["kind"])
+    if kind.scope is None:
+        raise Forbidden(f"Only Watchkeeper itself submits {kind.name}.")
+    if not principal.may(kind.scope):
+        raise Forbidden(f"{kind.name} needs the scope {kind.scope}.", required_scope=kind.scope)
+    if kind.needs_key and not has_key:
+        raise KeyRequired()
+    run_at, expires_at = body["run_at"], body["expires_at"]
+    if run_at and expires_at and expires_at <= run_at:
+        raise InvalidInput(errors=[pointed("/expires_at", "Not after run_at.")])
+    return NewJob(
+        kind=kind,
+        params=check_params(kind, body["params"]),
+        principal=principal.id,
+        priority=body["priority"],
+        run_at=run_at,
+        expires_at=expires_at,
+        max_attempts=body["max_attempts"],
+        callback_url=body["callback_url"],
+        request_id=request_id,
+    )
+
+
+def submit_all(
+    session: Session,
+    items: Sequence[Mapping[str, Any]],
+    menu: Menu,
+    principal: Principal,
+    *,
+    request_id: str | None,
+    has_key: bool,
+) -> list[UUID | AppError]:
+    """Enqueue a batch in one statement; each item's job id, or the error that refused it. O(items)."""
+    schema = NewJobSchema()
+    answers: list[NewJob | AppError] = []
+    for item in items:
+        try:
+            body = schema.load(dict(item))
+            answers.append(new_job(body, menu, principal, request_id=request_id, has_key=has_key))
+        except ValidationError as error:
+            answers.append(InvalidInput(errors=field_errors(error.messages, "")))
+        except AppError as error:
+            answers.append(error)
+    inserted = iter(enqueue_all(session, [answer for answer in answers if isinstance(answer, NewJob)]))
+    return [_settled(next(inserted)) if isinstance(answer, NewJob) else answer for answer in answers]
+
+
+def _settled(answer: UUID | Refused) -> UUID | AppError:
+    if isinstance(answer, Refused):
+        return AlreadyLive(live_job_id=str(answer.live_job_id) if answer.live_job_id else None)
+    return answer

@@ -1,0 +1,8 @@
+"""Every job kind of this deployment: the features' menus, joined. The API, the dispatcher and beat use the same one."""
+
+from __future__ import annotations
+
+from app.jobs import jobs
+from app.jobs.types import Menu
+
+MENU = Menu.of(jobs.MENU)

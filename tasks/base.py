@@ -1,0 +1,183 @@
+"""The one task class: claim, run the feature's function, commit its writes and the outcome together.
+
+No feature's task opens a transaction, catches broadly or times itself. A message is only a wake-up: when the claim
+returns nothing (a duplicate, a cancelled job, another worker was first), there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+from billiard.exceptions import SoftTimeLimitExceeded
+from celery import Task
+from marshmallow import ValidationError
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.core.logging import get_logger
+from app.jobs.errors import InvalidParams, LeaseLost, TimedOut
+from app.jobs.queries import claim as queries
+from app.jobs.services.outcome import next_state, outcome_of_error
+from app.jobs.services.run import JobRun
+from app.jobs.types import Claim, JobKind, Outcome, Snoozed, Succeeded
+from tasks.celery_app import celery_app
+from tasks.runtime import Runtime, runtime
+
+log = get_logger(__name__)
+Work = Callable[[JobRun], Mapping[str, Any] | Snoozed | None]
+BulkWork = Callable[[Sequence[JobRun]], Sequence[Mapping[str, Any]]]
+
+
+class JobTask(Task):
+    """A job kind as a Celery task: `work` is the feature's function."""
+
+    abstract = True
+    kind: JobKind
+    work: Callable[[Any], Any]
+
+    def run(self, ids: list[str]) -> None:
+        """One message: the jobs it names that can still be claimed."""
+        process_message(runtime(), self.kind, self.work, [UUID(job_id) for job_id in ids])
+
+
+def job_task(kind: JobKind) -> Callable[[Callable[[Any], Any]], JobTask]:
+    """Register a feature's function as the task of `kind`: `(run) -> result`, or for a bulk kind `(runs) ->
+    results`.
+    """
+
+    def register(work: Callable[[Any], Any]) -> JobTask:
+        options = {"name": kind.name, "base": JobTask, "kind": kind, "work": staticmethod(work)}
+        task: JobTask = celery_app.register_task(type(kind.name, (JobTask,), options)())
+        return task
+
+    return register
+
+
+def process_message(context: Runtime, kind: JobKind, work: Callable[[Any], Any], ids: Sequence[UUID]) -> None:
+    """Claim the named jobs and run those that were ours to run."""
+    claims = claim_all(context, kind, ids)
+    if not claims:
+        log.debug("nothing_to_claim", kind=kind.name, job_ids=[str(job_id) for job_id in ids])
+        return
+    with Session(context.engine) as session:
+        runs = [JobRun(claim, claim.params, session, context.settings.jobs.lease_seconds) for claim in claims]
+        with context.heart.beating(runs):
+            if kind.bulk:
+                run_many(kind, work, runs)
+            else:
+                run_one(kind, work, runs[0])
+    if kind.serial_key:
+        context.waker.wake()
+
+
+def claim_all(context: Runtime, kind: JobKind, ids: Sequence[UUID]) -> list[Claim]:
+    """Claim in one committed statement; a serial job that must wait is put aside until its turn."""
+    token = uuid4()
+    with context.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        try:
+            rows = queries.claim(
+                connection,
+                ids,
+                token=token,
+                lease=context.settings.jobs.lease_seconds,
+                worker=context.worker,
+                fast=kind.fast_claim,
+            )
+        except IntegrityError:
+            # Two of one serial key at the same instant: the other was first, and this one's turn comes.
+            rows = []
+    if not rows and kind.serial_key:
+        with context.engine.begin() as connection:
+            queries.block(connection, ids[0])
+    return [Claim(**row._mapping, token=token) for row in rows]
+
+
+def run_one(kind: JobKind, work: Work, run: JobRun) -> None:
+    """Run a single job and commit its writes with its outcome."""
+    claim = run.claim
+    started = time.monotonic()
+    with structlog.contextvars.bound_contextvars(
+        job_id=str(claim.id), kind=claim.kind, request_id=claim.request_id, attempt=claim.attempt
+    ):
+        try:
+            outcome = attempt(kind, work, run)
+            log.info("job_ended", outcome=type(outcome).__name__, seconds=round(time.monotonic() - started, 4))
+        except LeaseLost:
+            run.session.rollback()
+            log.warning("lease_lost")
+
+
+def attempt(kind: JobKind, work: Work, run: JobRun) -> Outcome:
+    """Run the function and commit what came of it; raises LeaseLost when the claim was no longer ours.
+
+    A commit whose answer was lost is tried again as a failure; had it gone through, that finds the job ended.
+    """
+    try:
+        run.params = load_params(kind, run.claim)
+        outcome = as_outcome(work(run))
+        if isinstance(outcome, Succeeded):
+            commit(run.session, [(run, outcome)])
+            return outcome
+    except LeaseLost:
+        raise
+    except Exception as error:
+        outcome = classify(kind, run, error)
+    run.session.rollback()
+    commit(run.session, [(run, outcome)])
+    return outcome
+
+
+def run_many(kind: JobKind, work: BulkWork, runs: Sequence[JobRun]) -> None:
+    """Run a bulk message's jobs in one transaction; if that raises, each by itself, so that one bad job fails alone."""
+    session = runs[0].session
+    if len(runs) > 1:
+        try:
+            for run in runs:
+                run.params = load_params(kind, run.claim)
+            results = work(runs)
+            commit(session, [(run, Succeeded(result)) for run, result in zip(runs, results, strict=True)])
+            return
+        except Exception:
+            session.rollback()
+            log.exception("bulk_fell_back", kind=kind.name, jobs=len(runs))
+    for run in runs:
+        run_one(kind, lambda one: work([one])[0], run)
+
+
+def load_params(kind: JobKind, claim: Claim) -> Mapping[str, Any]:
+    """The stored JSON as the kind's types; an older deployment may have stored what today's schema refuses."""
+    try:
+        loaded: Mapping[str, Any] = kind.params().load(dict(claim.params))
+    except ValidationError as error:
+        raise InvalidParams(f"The stored parameters do not fit: {error.messages}") from error
+    return loaded
+
+
+def as_outcome(value: Mapping[str, Any] | Snoozed | None) -> Outcome:
+    """What a function returned, as an outcome."""
+    return value if isinstance(value, Snoozed) else Succeeded(value or {})
+
+
+def classify(kind: JobKind, run: JobRun, error: Exception) -> Outcome:
+    """What a function raised, as an outcome; the traceback goes to the log."""
+    if isinstance(error, SoftTimeLimitExceeded):
+        error = TimedOut()
+    outcome = outcome_of_error(error, run.claim, kind, jitter=random.random())  # noqa: S311 - spreads retries
+    log.warning("job_attempt_failed", outcome=type(outcome).__name__, exc_info=error)
+    return outcome
+
+
+def commit(session: Session, ended: Sequence[tuple[JobRun, Outcome]]) -> None:
+    """Write the outcomes in the session's transaction and commit; when a claim is lost, nothing of it is written."""
+    token = ended[0][0].claim.token
+    items = [next_state(run.claim, outcome) for run, outcome in ended]
+    finished = queries.finish(session, items, token=token)
+    if len(finished) != len(items):
+        session.rollback()
+        raise LeaseLost()
+    session.commit()

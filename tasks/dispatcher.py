@@ -1,0 +1,123 @@
+"""The dispatcher's loop: an edge of its own, outside Celery, so that it never waits behind the backlog it must heal.
+
+Any number of replicas. `python manage.py dispatcher` runs one.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from threading import Event
+
+from celery import Celery
+from redis import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app.core.db import make_engine
+from app.core.errors import Unavailable
+from app.core.logging import get_logger
+from app.core.redis import make_blocking_redis, make_redis
+from app.jobs.adapters.celery_broker import CeleryBroker
+from app.jobs.adapters.event_stream import EventStream
+from app.jobs.adapters.wake import WAKE_CHANNEL
+from app.jobs.services import dispatch, outbox
+from app.jobs.types import Menu, Queue
+from config.settings import JobsSettings, Settings
+
+log = get_logger(__name__)
+LONGEST_PAUSE_SECONDS = 5.0
+
+
+class Dispatcher:
+    """One replica. Every round is short; what fails is tried again with a growing pause, and the rows wait."""
+
+    def __init__(
+        self, engine: Engine, publisher: Celery, redis: Redis, listener: Redis, menu: Menu, settings: Settings
+    ):
+        self._engine = engine
+        self._broker = CeleryBroker(publisher, redis)
+        self._stream = EventStream(redis)
+        self._listener = listener
+        self._menu = menu
+        self._jobs: JobsSettings = settings.jobs
+        self._windows = windows(settings)
+        self._next_maintenance = 0.0
+        self._subscription = listener.pubsub(ignore_subscribe_messages=True)
+
+    def run(self, stop: Event) -> None:
+        """Work until `stop` is set."""
+        failures = 0
+        while not stop.is_set():
+            try:
+                moved = self.round()
+                failures = 0
+            except (Unavailable, SQLAlchemyError) as error:
+                failures += 1
+                pause = min(LONGEST_PAUSE_SECONDS, 0.05 * 2**failures) * random.uniform(0.5, 1)  # noqa: S311
+                log.warning("dispatcher_round_failed", reason=type(error).__name__, pause_seconds=round(pause, 2))
+                stop.wait(pause)
+                continue
+            if not moved:
+                self._wait_for_work(stop)
+
+    def round(self) -> int:
+        """Publish what is ready; once in a while look for what got lost. Returns how much moved."""
+        with Session(self._engine) as session:
+            if time.monotonic() >= self._next_maintenance:
+                self._maintain(session)
+                self._next_maintenance = time.monotonic() + self._jobs.maintenance_seconds
+            moved = dispatch.publish_ready(
+                session,
+                self._broker,
+                self._menu,
+                self._windows,
+                bulk_size=self._jobs.bulk_size,
+                commit=session.commit,
+            )
+            return moved + outbox.publish_events(session, self._stream, commit=session.commit)
+
+    def _maintain(self, session: Session) -> None:
+        # Each chore commits by itself, so that a failing one does not undo the others.
+        chores: tuple[Callable[[], int], ...] = (
+            lambda: dispatch.rescue_and_expire(session, max_crashes=self._jobs.max_crashes),
+            lambda: dispatch.start_callbacks(session),
+            lambda: dispatch.sweep(session, archive_after_seconds=self._jobs.archive_after_seconds),
+            lambda: dispatch.resend_lost(session, self._broker, after_seconds=self._jobs.resend_after_seconds),
+        )
+        for chore in chores:
+            chore()
+            session.commit()
+
+    def _wait_for_work(self, stop: Event) -> None:
+        try:
+            if not self._subscription.subscribed:
+                self._subscription.subscribe(WAKE_CHANNEL)
+            if self._subscription.get_message(timeout=self._jobs.poll_seconds) is not None:
+                while self._subscription.get_message(timeout=0) is not None:
+                    pass  # one round serves every wake-up that came before it
+        except (RedisError, OSError) as error:
+            log.warning("wake_up_channel_down", reason=type(error).__name__)
+            self._subscription.close()
+            self._subscription = self._listener.pubsub(ignore_subscribe_messages=True)
+            stop.wait(self._jobs.poll_seconds)
+
+
+def windows(settings: Settings) -> Mapping[str, int]:
+    """How many published, unclaimed messages each queue may have."""
+    size = max(settings.jobs.window_min, settings.jobs.window_per_worker * settings.worker_concurrency)
+    return {str(queue): size for queue in Queue}
+
+
+def make_dispatcher(settings: Settings, menu: Menu) -> Dispatcher:
+    """A dispatcher on the settings' Postgres and broker."""
+    url = settings.broker_url.get_secret_value()
+    engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
+    listener = make_blocking_redis(url, block_seconds=settings.jobs.poll_seconds)
+    publisher = Celery("watchkeeper")
+    publisher.config_from_object("celeryconfig")
+    publisher.conf.broker_url = url
+    return Dispatcher(engine, publisher, make_redis(url), listener, menu, settings)

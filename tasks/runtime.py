@@ -1,0 +1,61 @@
+"""What one worker process holds: settings, the engine, the adapters. Built lazily, after the fork, once a process."""
+
+from __future__ import annotations
+
+import os
+import socket
+from functools import cached_property
+
+from redis import Redis
+from sqlalchemy import Engine
+
+from app.core.db import make_engine
+from app.core.redis import make_redis
+from app.jobs.adapters.wake import Waker
+from config.settings import Settings, load_settings
+from tasks.heart import Heart
+
+
+class Runtime:
+    """A process's own connections; a forked child makes its own."""
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.worker = f"{socket.gethostname()}:{os.getpid()}"
+
+    @cached_property
+    def engine(self) -> Engine:
+        """One connection for the body, one for claims, one for the heartbeat."""
+        return make_engine(self.settings.database_url.get_secret_value(), pool_size=3)
+
+    @cached_property
+    def broker(self) -> Redis:
+        """The broker Redis, failing fast."""
+        return make_redis(self.settings.broker_url.get_secret_value())
+
+    @cached_property
+    def cache(self) -> Redis:
+        """The cache Redis, failing fast."""
+        return make_redis(self.settings.cache_url.get_secret_value())
+
+    @cached_property
+    def waker(self) -> Waker:
+        """Wakes the dispatcher after a commit that made work ready."""
+        return Waker(self.broker, self.settings.jobs.wake_gap_seconds)
+
+    @cached_property
+    def heart(self) -> Heart:
+        """The heartbeat of the jobs this process runs."""
+        return Heart(self.engine, self.settings.jobs.lease_seconds)
+
+
+_runtimes: dict[int, Runtime] = {}
+
+
+def runtime() -> Runtime:
+    """This process's runtime; a fork gets a new one, and never its parent's sockets."""
+    pid = os.getpid()
+    if pid not in _runtimes:
+        _runtimes.clear()
+        _runtimes[pid] = Runtime(load_settings())
+    return _runtimes[pid]
