@@ -137,7 +137,7 @@ def _create_intents() -> None:
         sa.Column("updated_at", MOMENT, nullable=False),
         sa.Column("finished_at", MOMENT),
         sa.PrimaryKeyConstraint("id", name="pk_chain_intents"),
-        *(sa.CheckConstraint(law, name=f"ck_chain_intents_{name}") for name, law in INTENT_LAWS.items()),
+        *(sa.CheckConstraint(law, name=op.f(f"ck_chain_intents_{name}")) for name, law in INTENT_LAWS.items()),
     )
     op.create_index(
         "uq_chain_intents_live_subject",
@@ -198,11 +198,16 @@ def _create_attempts() -> None:
         sa.Column("refusal", sa.Text()),
         sa.PrimaryKeyConstraint("intent_id", "number", name="pk_chain_attempts"),
         sa.ForeignKeyConstraint(["intent_id"], ["chain_intents.id"], name="fk_chain_attempts_intent_id"),
-        sa.CheckConstraint("octet_length(hash) = 32 AND octet_length(signer) = 20", name="ck_chain_attempts_widths"),
-        sa.CheckConstraint("effect IN ('call','cancel')", name="ck_chain_attempts_effect"),
-        sa.CheckConstraint("outcome IN ('signed','sent','mined','beaten','lost')", name="ck_chain_attempts_outcome"),
         sa.CheckConstraint(
-            "number >= 1 AND nonce >= 0 AND gas_limit > 0 AND tip_wei <= max_fee_wei", name="ck_chain_attempts_amounts"
+            "octet_length(hash) = 32 AND octet_length(signer) = 20", name=op.f("ck_chain_attempts_widths")
+        ),
+        sa.CheckConstraint("effect IN ('call','cancel')", name=op.f("ck_chain_attempts_effect")),
+        sa.CheckConstraint(
+            "outcome IN ('signed','sent','mined','beaten','lost')", name=op.f("ck_chain_attempts_outcome")
+        ),
+        sa.CheckConstraint(
+            "number >= 1 AND nonce >= 0 AND gas_limit > 0 AND tip_wei <= max_fee_wei",
+            name=op.f("ck_chain_attempts_amounts"),
         ),
     )
     nonce = ["chain_id", "signer", "nonce"]
@@ -228,7 +233,9 @@ def _create_signers() -> None:
         sa.Column("breaker_reset_at", MOMENT),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("chain_id", "address", name="pk_chain_signers"),
-        sa.CheckConstraint("octet_length(address) = 20 AND next_nonce >= 0", name="ck_chain_signers_values"),
-        sa.CheckConstraint("(halted_at IS NULL) = (halt_reason IS NULL)", name="ck_chain_signers_halt"),
-        sa.CheckConstraint("(breaker_opened_at IS NULL) = (breaker_reason IS NULL)", name="ck_chain_signers_breaker"),
+        sa.CheckConstraint("octet_length(address) = 20 AND next_nonce >= 0", name=op.f("ck_chain_signers_values")),
+        sa.CheckConstraint("(halted_at IS NULL) = (halt_reason IS NULL)", name=op.f("ck_chain_signers_halt")),
+        sa.CheckConstraint(
+            "(breaker_opened_at IS NULL) = (breaker_reason IS NULL)", name=op.f("ck_chain_signers_breaker")
+        ),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -137,7 +137,7 @@ def mark_lost(session: Session, chain_id: int, signer: bytes, nonces: Iterable[i
     return list(session.execute(MARK_LOST, values).scalars())
 
 
-def _key(attempt: Attempt) -> Mapping[str, Any]:
+def _key(attempt: Attempt) -> dict[str, Any]:
     return {"intent_id": attempt.intent_id, "number": attempt.number}
 
 

@@ -17,7 +17,8 @@ def fill_gaps(run: Run, market: Market) -> int:
 
     The sender leaves no gaps. They come from below: a reorg deeper than finality, a database restored from a backup, a
     pending transaction that was there before us and was dropped. A node behind what was seen before proves nothing,
-    and a nonce that the node's pool can serve is no gap. More than `max_gap` at once is not a gap but another chain.
+    and a nonce that the node's pool can serve is no gap. More than `max_nonce_gap` at once are not gaps, but another
+    chain.
     """
     state = signers.find(run.session, *run.key)
     if state is None or state.halt_reason is not None or run.policy.dry_run:
@@ -27,7 +28,7 @@ def fill_gaps(run: Run, market: Market) -> int:
     missing = missing_nonces(max(market.latest_nonce, market.pending_nonce), state.next_nonce, owned)
     filled = 0
     if missing and market.head >= state.seen_block:
-        if len(missing) > run.policy.max_gap:
+        if len(missing) > run.policy.max_nonce_gap:
             halt(run, f"{len(missing)} nonces are missing on the chain", {"first_missing": missing[0]})
         else:
             filled = _fill(run, missing, market.head)

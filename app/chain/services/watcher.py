@@ -36,7 +36,7 @@ def watch(
     now: datetime,
     commit: Callable[[], None],
 ) -> WatchReport:
-    """One tick for the intents of `signer`, lowest nonces first, at most `policy.max_live` of them.
+    """One tick for the intents of `signer`, lowest nonces first, at most `policy.max_live_intents` of them.
 
     Safe to run twice at once, and to die anywhere. Raises the classes of chain.errors when the node fails as a whole;
     what was recorded until then stands.
@@ -62,7 +62,7 @@ def rivals(intent: Intent, competing: Sequence[Attempt]) -> list[Attempt]:
 
 
 def _read(run: Run) -> tuple[list[Intent], list[Attempt]]:
-    live = intents.list_live(run.session, *run.key, run.policy.max_live)
+    live = intents.list_live(run.session, *run.key, run.policy.max_live_intents)
     nonces = [one.nonce for one in live if one.nonce is not None]
     competing = attempts.list_competing(run.session, *run.key, nonces)
     release(run.session)

@@ -103,8 +103,8 @@ class SenderPolicy:
     resume_after_seconds: float
     rebroadcast_after_seconds: float
     replace_after_seconds: float
-    max_live: int
-    max_gap: int
+    max_live_intents: int
+    max_nonce_gap: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
