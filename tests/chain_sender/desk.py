@@ -14,7 +14,7 @@ from uuid import UUID
 from eth_account import Account
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 from vyper import compile_code
 
@@ -22,9 +22,10 @@ from app.chain.adapters.rpc import Provider
 from app.chain.adapters.signer import Signer
 from app.chain.services.run import sender_policy
 from app.chain.services.sender import advance
-from app.chain.services.transactions import get_intent, plan_transaction
+from app.chain.services.signers import get_signer, resume_signer
+from app.chain.services.transactions import cancel_transaction, get_intent, list_attempts, plan_transaction
 from app.chain.services.watcher import watch
-from app.chain.types.transactions import Intent, IntentStatus, SenderPolicy, WatchReport
+from app.chain.types.transactions import Attempt, Intent, IntentStatus, SenderPolicy, SignerState, WatchReport
 from config.settings import ChainSettings
 
 CHAIN_ID = 31339
@@ -135,6 +136,33 @@ class Desk:
     def status(self, intent_id: UUID) -> IntentStatus:
         return self.intent(intent_id).status
 
+    def error(self, intent_id: UUID) -> str | None:
+        """The code of what last held the intent up."""
+        error = self.intent(intent_id).error
+        return None if error is None else str(error["code"])
+
+    def attempts(self, intent_id: UUID) -> list[Attempt]:
+        with self.session() as session:
+            return list_attempts(session, intent_id)
+
+    def cancel(self, intent_id: UUID) -> None:
+        with self.session() as session:
+            cancel_transaction(session, intent_id, now=self.now)
+            session.commit()
+
+    def signer_state(self) -> SignerState:
+        with self.session() as session:
+            return get_signer(session, CHAIN_ID, self.signer.address)
+
+    def resume(self) -> None:
+        with self.session() as session:
+            resume_signer(session, rpc=self.rpc, chain_id=CHAIN_ID, address=self.signer.address, now=self.now)
+            session.commit()
+
+    def open_alarms(self) -> list[str]:
+        with self.session() as session:
+            return list(session.execute(text("SELECT kind FROM chain_alarms WHERE resolved_at IS NULL")).scalars())
+
     def settle(self) -> None:
         """Mine until what is mined is final, and record it."""
         self.mine(self.policy.confirmations + 1)
@@ -154,6 +182,19 @@ class Desk:
         """How often the chain has seen `hit(key)`."""
         data = keccak(text="hits(uint256)")[:4] + word(key)
         return int(self.node("eth_call", {"to": "0x" + self.target.hex(), "data": "0x" + data.hex()}, "latest"), 16)
+
+    def base_fee(self, gwei: int) -> None:
+        """Mine a block at this base fee: it takes from the pool only what pays that."""
+        self.node("anvil_setNextBlockBaseFeePerGas", hex(gwei * 10**9))
+        self.mine()
+
+    def forget(self) -> None:
+        """The node loses its pool."""
+        self.node("anvil_dropAllTransactions")
+
+    def reorg(self, depth: int, *raws: bytes) -> None:
+        """Replace the newest blocks; the first of the new ones holds `raws`, the others nothing."""
+        self.node("anvil_reorg", depth, [["0x" + raw.hex(), 0] for raw in raws])
 
     def close_target(self, *, tip_gwei: int = 1) -> None:
         """Shut the target from another account, in a transaction that pays this tip."""

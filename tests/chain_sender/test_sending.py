@@ -6,8 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import text
 
-from app.chain.services.transactions import list_attempts
-from app.chain.types.transactions import AttemptOutcome, IntentStatus
+from app.chain.types.transactions import IntentStatus
 from tests.chain_sender.audit import audit
 from tests.chain_sender.desk import OTHER, Desk
 
@@ -106,7 +105,7 @@ def test_dry_run_simulates_and_records_and_sends_nothing(desk: Desk) -> None:
 def test_dry_run_keeps_back_what_was_signed_before(desk: Desk) -> None:
     intent_id = desk.plan(1)
     desk.advance(intent_id)
-    desk.node("anvil_dropAllTransactions")
+    desk.forget()
     desk.with_policy(dry_run=True).watch(after_seconds=1000)
     desk.mine()
     assert desk.count("pending") == 0
@@ -125,19 +124,17 @@ def test_gas_above_the_callers_ceiling_is_refused(desk: Desk) -> None:
 
 
 def test_above_the_fee_cap_it_waits_without_a_nonce_and_goes_when_gas_is_cheap(desk: Desk) -> None:
-    desk.node("anvil_setNextBlockBaseFeePerGas", hex(300 * 10**9))
-    desk.mine()
+    desk.base_fee(300)
     intent_id = desk.plan(1, fee_cap_wei=100 * 10**9)
     [intent] = desk.advance(intent_id)
     assert (intent.status, intent.nonce) == (IntentStatus.PLANNED, None)
     assert intent.error is not None
     assert intent.error["code"] == "chain.fee_cap_reached"
-    desk.node("anvil_setNextBlockBaseFeePerGas", hex(10**9))
-    desk.mine()
+    desk.base_fee(1)
     desk.watch(after_seconds=100)
     desk.settle()
     assert desk.status(intent_id) is IntentStatus.FINAL
-    assert all(a.fees.max_fee_wei <= 100 * 10**9 for a in _attempts(desk, intent_id))
+    assert all(a.fees.max_fee_wei <= 100 * 10**9 for a in desk.attempts(intent_id))
     audit(desk)
 
 
@@ -168,10 +165,3 @@ def test_an_intent_of_another_signer_is_left_alone(desk: Desk) -> None:
     [intent] = desk.advance(intent_id)
     assert intent.status is IntentStatus.PLANNED
     assert desk.watch().live == 0
-
-
-def _attempts(desk: Desk, intent_id):  # type: ignore[no-untyped-def]
-    with desk.session() as session:
-        found = list_attempts(session, intent_id)
-    assert all(attempt.outcome is not AttemptOutcome.LOST for attempt in found)
-    return found

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from app.chain.errors import Underpriced
 from app.chain.types.transactions import (
@@ -62,14 +61,6 @@ class NonceGone:
 Verdict = Waiting | Mined | Settled | ReorgedOut | NonceGone
 
 
-class Act(StrEnum):
-    """What to send for an intent that waits."""
-
-    LEAVE = "leave"
-    RESEND = "resend"
-    REPLACE = "replace"
-
-
 def verdict(intent: Intent, attempts: Sequence[Attempt], seen: Sightings, *, confirmations: int) -> Verdict:
     """What `seen` means for `intent`, whose nonce `attempts` (also those of other intents) compete for."""
     if intent.nonce is None:
@@ -103,24 +94,28 @@ def end_of(attempt: Attempt, receipt: Receipt) -> IntentStatus:
     return IntentStatus.FINAL if receipt.status == 1 else IntentStatus.REVERTED
 
 
-def next_act(intent: Intent, newest: Attempt | None, seen: Sightings, policy: SenderPolicy, now: datetime) -> Act:
-    """Whether an intent with signed bytes is sent again, or replaced at a higher price.
+def needs_replacement(intent: Intent, newest: Attempt, seen: Sightings, policy: SenderPolicy, now: datetime) -> bool:
+    """Whether a signed intent is to be signed again, at a higher price or for nothing.
 
-    Only the transaction whose turn it is, or one that the base fee has overtaken, is replaced: the others wait for a
-    lower nonce, and paying more would not help them.
+    Only the transaction whose turn it is, or one that the base fee has overtaken, is stuck: the others wait for a lower
+    nonce, and paying more would not help them.
     """
-    if intent.status not in SENDABLE or newest is None:
-        return Act.LEAVE
-    if newest.refusal == Underpriced.code or (intent.effect is Effect.CANCEL and newest.effect is Effect.CALL):
-        return Act.REPLACE
-    stuck = now - newest.created_at >= timedelta(seconds=policy.replace_after_seconds)
+    if intent.status not in SENDABLE:
+        return False
+    if newest.refusal == Underpriced.code or newest.effect is not intent.effect:
+        return True
     overtaken = (seen.market.base_fee_wei or 0) + policy.tip_floor_wei > newest.fees.max_fee_wei
-    if stuck and (intent.nonce == seen.market.latest_nonce or overtaken):
-        return Act.REPLACE
+    waited = now - newest.created_at >= timedelta(seconds=policy.replace_after_seconds)
+    return waited and (intent.nonce == seen.market.latest_nonce or overtaken)
+
+
+def is_due_again(intent: Intent, newest: Attempt, policy: SenderPolicy, now: datetime) -> bool:
+    """Whether a signed intent's bytes are to be sent (again): a node may have forgotten them. What is to be cancelled
+    is not sent any more."""
+    if intent.status not in SENDABLE or newest.effect is not intent.effect:
+        return False
     sent_at = newest.last_broadcast_at
-    if sent_at is None or now - sent_at >= timedelta(seconds=policy.rebroadcast_after_seconds):
-        return Act.RESEND
-    return Act.LEAVE
+    return sent_at is None or now - sent_at >= timedelta(seconds=policy.rebroadcast_after_seconds)
 
 
 def is_expired(intent: Intent, now: datetime) -> bool:

@@ -56,11 +56,14 @@ def advance(
 
 
 def drive(run: Run, to_sign: Sequence[Intent], to_send: Sequence[Attempt], market: Market | None) -> int:
-    """Sign a new attempt for each of `to_sign`, then send those and `to_send`; returns how many were signed."""
+    """Sign a new attempt for each of `to_sign` that may have one, and send those, and `to_send` where nothing newer
+    was signed; returns how many were signed."""
     signed: list[Attempt] = []
     if market is not None:
         ready = prepare(run, to_sign, market)
         reserved = reserve(run, ready, market)
         signed = sign(run, [one for one in ready if one.intent.nonce is not None] + reserved)
-    broadcast(run, sorted([*to_send, *signed], key=lambda attempt: attempt.nonce))
+    superseded = {attempt.intent_id for attempt in signed}
+    again = [attempt for attempt in to_send if attempt.intent_id not in superseded]
+    broadcast(run, sorted([*again, *signed], key=lambda attempt: attempt.nonce))
     return len(signed)

@@ -15,8 +15,8 @@ from app.core.errors import AppError
 
 # The node has these bytes, or the chain has used their nonce: which hash used it, the receipts say.
 TAKEN = (AlreadyKnown, NonceTooLow)
-# Taken later by the same node, or at a higher price: the watcher comes back to them.
-PASSING = (*NODE_FAULTS, Underpriced, NonceTooHigh, InsufficientFunds)
+# Taken later: the watcher comes back to them.
+PASSING = (*NODE_FAULTS, NonceTooHigh, InsufficientFunds)
 
 
 def newest_attempts(found: Iterable[Attempt], intent_ids: Iterable[UUID]) -> list[Attempt]:
@@ -54,6 +54,8 @@ def _record(run: Run, attempt: Attempt, refusal: AppError | None) -> None:
         intents.mark_broadcast(run.session, attempt.intent_id, run.now)
         return
     attempts.mark_tried(run.session, attempt, run.now, refusal.code)
+    if isinstance(refusal, Underpriced):
+        return  # the watcher replaces it; and where it may not, it says why in the intent's row
     intents.hold(run.session, attempt.intent_id, refusal)
     if not isinstance(refusal, PASSING):
         # These bytes can never be mined, but their nonce has to be used: by a transfer of nothing.

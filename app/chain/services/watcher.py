@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.chain.adapters.rpc import Provider
 from app.chain.adapters.signer import Signer
 from app.chain.adapters.transactions import read_market, read_sightings
-from app.chain.maths.tracking import Act, next_act, verdict
+from app.chain.maths.tracking import is_due_again, needs_replacement, verdict
 from app.chain.queries import attempts, intents
 from app.chain.services.gaps import FILL_GAP, fill_gaps
 from app.chain.services.ownership import name_owners
@@ -73,9 +73,14 @@ def _act(run: Run, seen: Sightings, report: WatchReport) -> WatchReport:
     """Send, sign or replace what waits, from the rows as they are after the tick's findings."""
     live, competing = _read(run)
     newest = {attempt.intent_id: attempt for attempt in newest_attempts(competing, [one.id for one in live])}
-    acts = {one.id: next_act(one, newest.get(one.id), seen, run.policy, run.now) for one in live}
-    to_sign = [one for one in live if acts[one.id] is Act.REPLACE or _is_left_behind(run, one)]
-    to_send = [newest[one.id] for one in live if acts[one.id] is Act.RESEND]
+    to_sign, to_send = [], []
+    for one in live:
+        last = newest.get(one.id)
+        if last is None:
+            to_sign += [one] if _is_left_behind(run, one) else []
+            continue
+        to_sign += [one] if needs_replacement(one, last, seen, run.policy, run.now) else []
+        to_send += [last] if is_due_again(one, last, run.policy, run.now) else []
     signed = drive(run, to_sign, to_send, seen.market)
     return replace(report, live=len(live), signed=signed, resent=len(to_send))
 
