@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core.errors import AppError, Conflict, NotFound, OutboundFailed, OutboundRefused, Unavailable
+from app.core.errors import AppError, Conflict, InvalidInput, NotFound, OutboundFailed, OutboundRefused, Unavailable
 
 
 class NodeFailed(OutboundFailed):
@@ -39,6 +39,18 @@ class BlockUnavailable(NodeFailed):
     """The node does not have that block (yet)."""
 
     code = "chain.block_unavailable"
+
+
+class NodeInconsistent(NodeFailed):
+    """The node's answers do not belong together: its chain changed meanwhile, or it contradicts itself."""
+
+    code = "chain.node_inconsistent"
+
+
+class NodeBehind(NodeFailed):
+    """The node lags behind what was final already."""
+
+    code = "chain.node_behind"
 
 
 class NodeRefused(OutboundRefused):
@@ -211,6 +223,43 @@ class TransactionEnded(Conflict):
     """The transaction has ended; nothing about it changes any more."""
 
     code = "chain.transaction_ended"
+
+
+class ForkSeen(NodeFailed):
+    """The node's chain differs from the one indexed: a reorg to heal."""
+
+    code = "chain.fork_seen"
+
+
+class CursorMoved(Conflict):
+    """Somebody else indexed or rewound this contract set meanwhile; nothing was written."""
+
+    code = "chain.cursor_moved"
+    retryable = True
+
+
+class SetHalted(Conflict):
+    """Indexing of this contract set is halted until an operator resumes it."""
+
+    code = "chain.set_halted"
+
+
+class MalformedEvent(AppError):
+    """The log does not fit the event's ABI."""
+
+    code = "chain.malformed_event"
+
+
+class UnsupportedAbi(InvalidInput):
+    """The ABI cannot be used."""
+
+    code = "chain.unsupported_abi"
+
+
+class InvalidProtocol(InvalidInput):
+    """The protocol file is not valid."""
+
+    code = "chain.invalid_protocol"
 
 
 # What another provider of the same chain might do better; the rest is the same everywhere.

@@ -156,7 +156,7 @@ class Desk:
 
     def resume(self) -> None:
         with self.session() as session:
-            resume_signer(session, rpc=self.rpc, chain_id=CHAIN_ID, address=self.signer.address, now=self.now)
+            resume_signer(session, rpc=self.rpc, chain_id=CHAIN_ID, address=self.signer.address)
             session.commit()
 
     def open_alarms(self) -> list[str]:

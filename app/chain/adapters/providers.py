@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from app.chain import errors
 from app.chain.adapters.rpc import Provider
+from app.core.logging import get_logger
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Providers:
@@ -32,7 +32,7 @@ class Providers:
             try:
                 return provider, read(provider)
             except errors.NODE_FAULTS as failure:
-                log.warning("node passed over", extra={"node": provider.name, "code": failure.code})
+                log.warning("node_passed_over", node=provider.name, code=failure.code)
         return self._providers[-1], read(self._providers[-1])
 
     def pinned(self) -> Provider:

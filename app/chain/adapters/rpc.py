@@ -5,7 +5,6 @@ A `Provider` is one URL. URLs may hold API keys: only the host's name is ever sh
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -19,9 +18,10 @@ from app.chain import errors
 from app.chain.adapters import rpc_failures
 from app.chain.adapters.rpc_transport import HttpAnswer, Transport
 from app.core.errors import AppError
+from app.core.logging import get_logger
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 ATTEMPTS = 3
 BATCH_SIZE = 100
@@ -89,10 +89,18 @@ class Provider:
     def __repr__(self) -> str:
         return f"Provider({self.name}, chain_id={self.chain_id})"
 
-    def call(self, method: str, *params: Any, result: Any = Any, attempts: int | None = None) -> Any:
+    def call(
+        self,
+        method: str,
+        *params: Any,
+        result: Any = Any,
+        attempts: int | None = None,
+        retry_timeouts: bool = True,
+    ) -> Any:
         """The result of one call, decoded as the type `result`; None where the node says null.
 
-        Raises the classes of chain.errors. A result that does not fit the type is NodeAnswerInvalid.
+        Raises the classes of chain.errors. A result that does not fit the type is NodeAnswerInvalid. With
+        `retry_timeouts` off a timeout is raised at once: who asked for too much will ask for less.
         """
 
         def once() -> Any:
@@ -103,16 +111,23 @@ class Provider:
                 raise errors.NodeAnswerInvalid(f"{self.name} answered another request.")
             return self._unwrap(method, answer)
 
-        return self._retried(once, attempts)
+        return self._retried(once, attempts, retry_timeouts)
 
-    def batch(self, calls: Sequence[Call], *, result: Any = Any, attempts: int | None = None) -> list[Any]:
+    def batch(
+        self,
+        calls: Sequence[Call],
+        *,
+        result: Any = Any,
+        attempts: int | None = None,
+        retry_timeouts: bool = True,
+    ) -> list[Any]:
         """The results of `calls`, in their order, each decoded as `result`; raises the first failure among them.
 
         Sent in as few requests as the batch size allows. A failure that can pass repeats its request as a whole.
         """
         results: list[Any] = []
         for chunk in self._chunks(calls):
-            results += self._retried(partial(self._batch_raising, chunk, result), attempts)
+            results += self._retried(partial(self._batch_raising, chunk, result), attempts, retry_timeouts)
         return results
 
     def outcomes(
@@ -121,7 +136,7 @@ class Provider:
         """Like `batch`, but a call that failed gives its error in its place; a request that failed still raises."""
         results: list[Any | AppError] = []
         for chunk in self._chunks(calls):
-            results += self._retried(partial(self._batch_once, chunk, result), attempts)
+            results += self._retried(partial(self._batch_once, chunk, result), attempts, True)
         return results
 
     def close(self) -> None:
@@ -195,14 +210,16 @@ class Provider:
     def _failure(self, method: str, fault: _Fault) -> AppError:
         return rpc_failures.from_error(method, fault.code, fault.message, fault.data, self._transport.secrets)
 
-    def _retried(self, once: Callable[[], T], attempts: int | None) -> T:
+    def _retried(self, once: Callable[[], T], attempts: int | None, retry_timeouts: bool) -> T:
         attempts = attempts or self._attempts
         for attempt in range(1, attempts):
             try:
                 return once()
             except errors.NodeFailed as failure:
+                if isinstance(failure, errors.NodeTimeout) and not retry_timeouts:
+                    raise
                 wait = _backoff_seconds(attempt, failure.retry_after_seconds)
-                log.warning("node failed, trying again", extra={"node": self.name, "code": failure.code, "wait": wait})
+                log.warning("node_retried", node=self.name, code=failure.code, wait_seconds=round(wait, 3))
                 time.sleep(wait)
         return once()
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app.chain.maths.tracking import missing_nonces
-from app.chain.queries import alarms, attempts, intents, signers
-from app.chain.services.halts import halt
+from app.chain.queries import attempts, intents, signers
+from app.chain.services.halts import TRANSACTION_LOST, alarm, halt
 from app.chain.services.run import Run
 from app.chain.types.transactions import Market
 from app.core.db import new_id
@@ -39,8 +39,7 @@ def fill_gaps(run: Run, market: Market) -> int:
 def _fill(run: Run, missing: tuple[int, ...], head: int) -> int:
     chain_id, signer = run.key
     for intent_id in attempts.mark_lost(run.session, chain_id, signer, missing):
-        detail = {"reason": "a final transaction is no longer in the chain"}
-        alarms.raise_alarm(run.session, chain_id, "transaction_lost", str(intent_id), detail, run.now)
+        alarm(run, TRANSACTION_LOST, str(intent_id), {"reason": "a final transaction is no longer in the chain"})
     made = 0
     for nonce in missing:
         values = {

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from app.chain.queries import alarms, signers
 from app.chain.services.run import Run
+from app.chain.types.indexing import Alarm
+from app.core.logging import get_logger
 
-log = logging.getLogger(__name__)
+SIGNER_HALTED = "signer_halted"
+BREAKER_OPEN = "breaker_open"
+TRANSACTION_LOST = "transaction_lost"
+NO_CONTRACT_SET = ""
+
+log = get_logger(__name__)
 
 
 def halt(run: Run, reason: str, detail: Mapping[str, Any]) -> None:
     """Nothing more is signed or sent by this signer until an operator resumes it. Receipts are still watched."""
-    chain_id, address = run.key
-    signers.halt(run.session, chain_id, address, reason, run.now)
-    alarms.raise_alarm(
-        run.session, chain_id, "signer_halted", address.hex(), dict(detail) | {"reason": reason}, run.now
-    )
-    log.error("signer halted", extra={"chain_id": chain_id, "signer": address.hex(), "reason": reason})
+    signers.halt(run.session, *run.key, reason, run.now)
+    alarm(run, SIGNER_HALTED, run.signer.address.hex(), dict(detail) | {"reason": reason})
 
 
 def open_breaker(run: Run, reason: str) -> None:
     """No new nonces until an operator resets the breaker; what is live is still seen to its end."""
-    chain_id, address = run.key
-    signers.open_breaker(run.session, chain_id, address, reason, run.now)
-    alarms.raise_alarm(run.session, chain_id, "breaker_open", address.hex(), {"reason": reason}, run.now)
-    log.error("breaker opened", extra={"chain_id": chain_id, "signer": address.hex(), "reason": reason})
+    signers.open_breaker(run.session, *run.key, reason, run.now)
+    alarm(run, BREAKER_OPEN, run.signer.address.hex(), {"reason": reason})
+
+
+def alarm(run: Run, kind: str, subject: str, detail: Mapping[str, Any]) -> None:
+    """Record an alarm with the transaction that it is about, and log it."""
+    found = Alarm(chain_id=run.policy.chain_id, contract_set=NO_CONTRACT_SET, kind=kind, subject=subject, detail=detail)
+    alarms.raise_alarm(run.session, found)
+    log.error(kind, chain_id=found.chain_id, subject=subject, detail=dict(detail))

@@ -10,6 +10,7 @@ from app.chain.adapters.rpc import Provider
 from app.chain.adapters.transactions import read_market
 from app.chain.errors import SignerNotFound
 from app.chain.queries import alarms, signers
+from app.chain.services.halts import BREAKER_OPEN, SIGNER_HALTED
 from app.chain.types.transactions import SignerState
 from app.core.db import release
 
@@ -22,14 +23,14 @@ def get_signer(session: Session, chain_id: int, address: bytes) -> SignerState:
     return state
 
 
-def resume_signer(session: Session, *, rpc: Provider, chain_id: int, address: bytes, now: datetime) -> SignerState:
+def resume_signer(session: Session, *, rpc: Provider, chain_id: int, address: bytes) -> SignerState:
     """Lift a halt, after the other owner of the key is dealt with: nonces that the node counts as used, mined or
     pending, are passed over. Raises SignerNotFound, and the classes of chain.errors when the node fails."""
     get_signer(session, chain_id, address)
     release(session)
     market = read_market(rpc, address, 50)
     signers.resume(session, chain_id, address, max(market.latest_nonce, market.pending_nonce))
-    alarms.resolve(session, chain_id, "signer_halted", address.hex(), now)
+    alarms.resolve_alarm(session, chain_id, SIGNER_HALTED, address.hex())
     return get_signer(session, chain_id, address)
 
 
@@ -37,5 +38,5 @@ def reset_breaker(session: Session, *, chain_id: int, address: bytes, now: datet
     """Close the signer's breaker; spending and reverts count afresh from now. Raises SignerNotFound."""
     get_signer(session, chain_id, address)
     signers.reset_breaker(session, chain_id, address, now)
-    alarms.resolve(session, chain_id, "breaker_open", address.hex(), now)
+    alarms.resolve_alarm(session, chain_id, BREAKER_OPEN, address.hex())
     return get_signer(session, chain_id, address)
