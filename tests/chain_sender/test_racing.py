@@ -67,7 +67,6 @@ def test_two_watchers_replace_once_and_end_once(desk: Desk) -> None:
     desk.advance(*ids)
     desk.base_fee(50)
     desk.watch(after_seconds=30)
-    desk.with_policy(replace_after_seconds=1)
     _together(*[lambda: desk.watch(after_seconds=20)] * 3)
     numbers = [[attempt.number for attempt in desk.attempts(one)] for one in ids]
     assert all(found == list(range(1, len(found) + 1)) for found in numbers)
