@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from app.errors import catalogue
+from app.jobs.schemas import JobSchema
 from app.jobs.types import TRANSITIONS
 from app.menu import MENU
 from app.ops.services.reference import pages
 from config.settings import Settings
+from manage import cli
 from tests.architecture.source import ROOT, SHARED, features, sources
 from tests.architecture.test_commits import EDGES
 from tests.architecture.test_imports import contracts
@@ -75,6 +78,21 @@ def test_what_a_document_names_exists(document: Path) -> None:
 def test_a_wrong_name_is_seen() -> None:
     assert missing("see `app/jobs/nowhere.py` and `tasks/base.py:commmit`, `tasks/heart.py:Heart.stop`") != []
     assert missing("see `tasks/base.py:commit`, `tasks/heart.py:Heart.beating`, `tasks/beat.py:PAUSE_SECONDS`") == []
+
+
+def test_the_first_job_is_shown_as_the_api_shows_it() -> None:
+    (answer,) = re.findall(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    shown = json.loads(answer)
+    assert list(shown) == [*JobSchema().dump_fields, "links"]
+    MENU.kinds[shown["kind"]].params().load(shown["params"])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_documents_exist(document: Path) -> None:
+    text = document.read_text()
+    assert [verb for verb in re.findall(r"manage\.py ([a-z]+)", text) if verb not in cli.commands] == []
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [verb for verb in re.findall(r"(?:`|^)make ([a-z]+)", text, re.MULTILINE) if verb not in targets] == []
 
 
 def test_the_drawn_states_are_the_states() -> None:
