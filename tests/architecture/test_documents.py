@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from app.errors import catalogue
 from app.jobs.schemas import JobSchema
@@ -108,6 +109,29 @@ def test_a_wrong_arrow_is_seen() -> None:
 @pytest.mark.parametrize("path", pages(MENU, catalogue(), Settings))
 def test_generated_pages_are_up_to_date(path: str) -> None:
     assert (ROOT / path).read_text() == pages(MENU, catalogue(), Settings)[path], "run `python manage.py docs`"
+
+
+def variables(settings: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str | None]]:
+    """Every setting as an environment variable, with its meaning."""
+    for name, field in settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from variables(field.annotation, f"{prefix}{name.upper()}__")
+        else:
+            yield prefix + name.upper(), field.description
+
+
+def test_every_setting_is_documented() -> None:
+    text = (ROOT / "docs/configuration.md").read_text()
+    assert [name for name, _ in variables(Settings) if f"| `{name}` |" not in text] == []
+    assert [name for name, meaning in variables(Settings) if not meaning] == [], (
+        "say in config/settings.py what it does"
+    )
+
+
+def test_the_readme_s_settings_exist() -> None:
+    known = {name for name, _ in variables(Settings)}
+    named = re.findall(r"`([A-Z]+_[A-Z_]+)(?:=\w+)?`", (ROOT / "README.md").read_text())
+    assert [name for name in named if name not in known] == []
 
 
 def test_the_map_names_everything_in_app_from_the_bottom_up() -> None:
