@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIN_SECRET_BYTES = 32
 MIN_PASSWORD_MEMORY_KIB = 19_456  # OWASP's lowest for argon2id
@@ -95,13 +95,13 @@ class ChainSettings(Group):
     keystore_password: SecretStr | None = Field(None, description="opens it")
     signer_key: SecretStr | None = Field(None, description="hex private key; a keystore is better")
     dry_run: bool = Field(False, description="the one send gate: true means nothing is broadcast")
-    tip_floor_wei: int = Field(1_000_000_000, ge=0)
-    max_fee_wei: int = Field(500_000_000_000, ge=1)
-    max_spend_per_hour_wei: int = Field(10**18, ge=0)
+    tip_floor_wei: int = Field(1_000_000_000, ge=0, description="no transaction tips less")
+    max_fee_wei: int = Field(500_000_000_000, ge=1, description="nor pays more for a unit of gas")
+    max_spend_per_hour_wei: int = Field(10**18, ge=0, description="gas of an hour; more opens the breaker")
     tip_percentile: int = Field(50, ge=1, le=99, description="of the tips that recent blocks paid")
     gas_margin_bps: int = Field(2_000, ge=0, description="added to the node's gas estimate")
     breaker_min_mined: int = Field(10, ge=1, description="transactions of an hour before its reverts are judged")
-    breaker_max_reverted_bps: int = Field(5_000, ge=0, le=10_000)
+    breaker_max_reverted_bps: int = Field(5_000, ge=0, le=10_000, description="more of them reverted: it opens")
     resume_after_seconds: float = Field(15.0, gt=0, description="an unsigned intent nobody moved is the watcher's")
     rebroadcast_after_seconds: float = Field(15.0, gt=0, description="the same bytes again, lest a node forgot them")
     replace_after_seconds: float = Field(45.0, gt=0, description="then at a higher price")
@@ -208,7 +208,6 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = Field(None, description="bearer token of /metrics; unset keeps it closed")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")
     log_format: Literal["json", "console"] = Field("json", description="a line of JSON, or colours for a person")
-    worker_queues: Annotated[tuple[str, ...], NoDecode] = ()
     worker_concurrency: int = Field(2, ge=1, description="jobs at once in each worker")
 
     http: HttpSettings = HttpSettings()
