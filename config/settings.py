@@ -105,6 +105,7 @@ class ChainSettings(Group):
     resume_after_seconds: float = Field(15.0, gt=0, description="an unsigned intent nobody moved is the watcher's")
     rebroadcast_after_seconds: float = Field(15.0, gt=0, description="the same bytes again, lest a node forgot them")
     replace_after_seconds: float = Field(45.0, gt=0, description="then at a higher price")
+    watch_seconds: int = Field(3, ge=1, description="between two looks at the live transactions")
     max_live_intents: int = Field(500, ge=1, description="looked at in one tick of the watcher")
     max_nonce_gap: int = Field(32, ge=1, description="more missing nonces than this halt the signer")
 
