@@ -9,6 +9,7 @@ from functools import cached_property
 from redis import Redis
 from sqlalchemy import Engine
 
+from app.chain.services.parts import ChainParts, chain_parts, load_protocols
 from app.core.db import make_engine
 from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
@@ -44,6 +45,12 @@ class Runtime:
     def waker(self) -> Waker:
         """Wakes the dispatcher after a commit that made work ready."""
         return Waker(self.broker, self.settings.jobs.wake_gap_seconds)
+
+    @cached_property
+    def chain(self) -> ChainParts:
+        """The chain's providers and protocols, and the projections that its events feed."""
+        protocols = load_protocols(self.settings.chain, os.environ)
+        return chain_parts(self.settings.chain, protocols, projections={})
 
     @cached_property
     def oracle(self) -> OracleParts:
