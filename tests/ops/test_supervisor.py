@@ -19,10 +19,9 @@ from app.ops.adapters.process_table import lives
 from app.ops.adapters.run_folder import RunFolder
 from app.ops.adapters.signals import SECOND_PRESS_SECONDS
 from app.ops.services.database import wait_for_database
-from tests.ops.conftest import StackProcess, alive_in
+from tests.ops.conftest import RUNS, StackProcess, alive_in
 
 Start = Callable[..., StackProcess]
-RUNS = "Ctrl-C stops everything"
 
 
 def test_the_end_is_in_reverse_order_and_leaves_no_process(stack: Start, run: RunFolder) -> None:
@@ -140,6 +139,21 @@ def _sql(url: str, statement: str) -> int | None:
         cursor.execute(statement)
         row = cursor.fetchone() if cursor.description else None
     return row[0] if row else None
+
+
+def test_what_a_killed_role_leaves_ends_before_it_starts_again(stack: Start, run: RunFolder) -> None:
+    process = stack("cache", "worker")
+    process.wait_for(RUNS)
+    killed = process.pid_of("worker")
+    assert psutil.Process(killed).children()
+
+    os.kill(killed, signal.SIGKILL)
+    process.wait_for("worker was started again")
+
+    assert [child for child in alive_in(run) if os.getsid(child.pid) == killed] == []
+    process.send(signal.SIGTERM)
+    assert process.end() == 0
+    assert alive_in(run) == []
 
 
 def test_a_role_that_will_not_stop_is_killed_when_its_time_is_up(stack: Start, run: RunFolder) -> None:
