@@ -92,6 +92,15 @@ class ChainSettings(Group):
     tip_floor_wei: int = Field(1_000_000_000, ge=0)
     max_fee_wei: int = Field(500_000_000_000, ge=1)
     max_spend_per_hour_wei: int = Field(10**18, ge=0)
+    tip_percentile: int = Field(50, ge=1, le=99, description="of the tips that recent blocks paid")
+    gas_margin_bps: int = Field(2_000, ge=0, description="added to the node's gas estimate")
+    breaker_min_mined: int = Field(10, ge=1, description="transactions of an hour before its reverts are judged")
+    breaker_max_reverted_bps: int = Field(5_000, ge=0, le=10_000)
+    resume_after_seconds: float = Field(15.0, gt=0, description="an unsigned intent nobody moved is the watcher's")
+    rebroadcast_after_seconds: float = Field(15.0, gt=0, description="the same bytes again, lest a node forgot them")
+    replace_after_seconds: float = Field(45.0, gt=0, description="then at a higher price")
+    max_live_intents: int = Field(500, ge=1, description="looked at in one tick of the watcher")
+    max_nonce_gap: int = Field(32, ge=1, description="more missing nonces than this halt the signer")
 
 
 class PriceRule(Group):

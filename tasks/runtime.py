@@ -9,7 +9,8 @@ from functools import cached_property
 from redis import Redis
 from sqlalchemy import Engine
 
-from app.chain.services.parts import ChainParts, chain_parts, load_protocols
+from app.chain.adapters import from_settings as chain_from_settings
+from app.chain.services.parts import ChainParts, index_options, load_protocols
 from app.core.db import make_engine
 from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
@@ -49,8 +50,18 @@ class Runtime:
     @cached_property
     def chain(self) -> ChainParts:
         """The chain's providers and protocols, and the projections that its events feed."""
-        protocols = load_protocols(self.settings.chain, os.environ)
-        return chain_parts(self.settings.chain, protocols, projections={})
+        chain = self.settings.chain
+        return ChainParts(
+            providers=chain_from_settings(chain),
+            protocols=load_protocols(chain.protocol_files, chain.deployment_file, os.environ),
+            options=index_options(
+                finality=chain.finality,
+                header_depth=chain.header_depth,
+                max_range_blocks=chain.max_range_blocks,
+                halt_on_deep_fork=chain.halt_on_deep_fork,
+            ),
+            projections={},
+        )
 
     @cached_property
     def oracle(self) -> OracleParts:

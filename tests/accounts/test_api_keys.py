@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.core.clock import rfc3339, utc_now
-from tests.accounts.conftest import PASSWORD, MakeUser, SignIn
+from tests.accounts.conftest import PASSWORD, MakeUser, SignIn, World
 from tests.core.test_problems import problem
 
 Headers = dict[str, str]
@@ -58,15 +58,15 @@ def test_only_a_hash_is_kept_and_the_key_is_shown_once(client: FlaskClient, alic
 
 
 @pytest.mark.parametrize("change", ["wk_x", "", "secret", "id", "short", "long"])
-def test_what_is_no_key_of_ours(client: FlaskClient, alice: Headers, change: str) -> None:
-    key = make_key(client, alice, "jobs:read")["key"]
+def test_what_is_no_key_of_ours(world: World, change: str) -> None:
+    key = make_key(world.client, world.alice["headers"], "jobs:read")["key"]
     wrong = {
         "secret": key[:-1] + ("A" if key[-1] != "A" else "B"),
         "id": key.replace(key[3:35], "0" * 32),
         "short": key[:-1],
         "long": key + "A",
     }.get(change, change)
-    problem(me(client, wrong), 401, "accounts.key_refused")
+    problem(me(world.client, wrong), 401, "accounts.key_refused")
 
 
 def test_a_scope_the_key_lacks(client: FlaskClient, alice: Headers) -> None:
@@ -123,10 +123,11 @@ def test_a_key_loses_what_its_owner_loses(
         ({"name": "x", "scopes": [], "user_id": "y"}, "/user_id"),
     ],
 )
-def test_a_bad_key_request(client: FlaskClient, alice: Headers, body: dict[str, Any], pointer: str) -> None:
-    response = client.post("/v1/api-keys", json=body, headers=alice)
+def test_a_bad_key_request(world: World, body: dict[str, Any], pointer: str) -> None:
+    response = world.client.post("/v1/api-keys", json=body, headers=world.alice["headers"])
     assert problem(response, 422, "core.invalid_input")["errors"][0]["pointer"] == pointer
-    assert client.get("/v1/api-keys", headers=alice).get_json()["data"] == []
+    kept = world.client.get("/v1/api-keys", headers=world.alice["headers"]).get_json()["data"]
+    assert "x" not in [key["name"] for key in kept]
 
 
 def test_a_key_expires(client: FlaskClient, second_client: FlaskClient, alice: Headers, session: Session) -> None:
@@ -180,9 +181,10 @@ def test_the_grace_is_an_hour_unless_asked(client: FlaskClient, alice: Headers, 
 
 
 @pytest.mark.parametrize("grace", [-1, 604_801, "60", 1.5, True])
-def test_a_bad_grace(client: FlaskClient, alice: Headers, grace: Any) -> None:
-    key = make_key(client, alice, "jobs:read")
-    response = client.post(f"/v1/api-keys/{key['id']}/rotate", json={"grace_seconds": grace}, headers=alice)
+def test_a_bad_grace(world: World, grace: Any) -> None:
+    key = make_key(world.client, world.alice["headers"], "jobs:read")
+    path = f"/v1/api-keys/{key['id']}/rotate"
+    response = world.client.post(path, json={"grace_seconds": grace}, headers=world.alice["headers"])
     assert problem(response, 422, "core.invalid_input")["errors"][0]["pointer"] == "/grace_seconds"
 
 
@@ -240,6 +242,7 @@ def test_keys_are_listed_in_pages(client: FlaskClient, alice: Headers) -> None:
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=201", "limit=x", "cursor=x", "cursor=", "page=2", "limit=1&limit=2"]
 )
-def test_a_bad_page(client: FlaskClient, alice: Headers, query: str) -> None:
-    body = problem(client.get(f"/v1/api-keys?{query}", headers=alice), 422, "core.invalid_input")
+def test_a_bad_page(world: World, query: str) -> None:
+    response = world.client.get(f"/v1/api-keys?{query}", headers=world.alice["headers"])
+    body = problem(response, 422, "core.invalid_input")
     assert body["errors"][0]["pointer"] == "?" + query.split("=")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from statistics import median
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.adapters import passwords_from_settings
 from app.accounts.errors import SignInLocked, SignInRefused
+from app.accounts.services.prune import prune
 from app.accounts.services.sign_in import sign_in as sign_in_service
 from app.core.clock import utc_now
 from config.settings import AccountsSettings, Settings
@@ -255,3 +257,37 @@ def test_a_stolen_token_cannot_guess_the_password(client: FlaskClient, make_user
     for _ in range(5):
         problem(client.post("/v1/auth/password", json=body, headers=headers), 401, "accounts.sign_in_refused")
     problem(client.post("/v1/auth/password", json=body, headers=headers), 429, "accounts.sign_in_locked")
+
+
+def test_an_expired_session_refreshes_nothing(
+    client: FlaskClient, make_user: MakeUser, sign_in: SignIn, session: Session
+) -> None:
+    make_user()
+    token = sign_in()["refresh_token"]
+    session.execute(text("UPDATE accounts_sessions SET expires_at = now() - interval '1 second'"))
+    session.commit()
+    problem(refresh(client, token), 401, "accounts.token_revoked")
+
+
+def test_an_address_signs_in_so_often(make_app: Callable[..., Flask], settings: Settings, make_user: MakeUser) -> None:
+    make_user()
+    limited = settings.model_copy(update={"http": settings.http.model_copy(update={"login_limit": "3 per minute"})})
+    client = make_app(limited).test_client()
+    for number in range(3):
+        problem(log_in(client, f"guess-{number}", "x"), 401, "accounts.sign_in_refused")
+    response = log_in(client, "alice", PASSWORD)
+    problem(response, 429, "core.rate_limited")
+    assert response.headers["RateLimit-Policy"] == '"sign_in";q=3;w=60'
+    assert int(response.headers["Retry-After"]) >= 1
+
+
+def test_what_is_over_is_forgotten(client: FlaskClient, make_user: MakeUser, sign_in: SignIn, session: Session) -> None:
+    make_user()
+    tokens = sign_in()
+    log_in(client, "nobody", "x")
+    now = utc_now()
+    assert prune(session, now) == {"sessions": 0, "sign_in_attempts": 0}
+    assert prune(session, now + timedelta(days=2)) == {"sessions": 0, "sign_in_attempts": 1}
+    assert prune(session, now + timedelta(days=45)) == {"sessions": 1, "sign_in_attempts": 0}
+    session.commit()
+    problem(refresh(client, tokens["refresh_token"]), 401, "accounts.token_revoked")

@@ -14,9 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.accounts.services.audit import record
-from app.accounts.types import Scope
 from app.core.http.principal import Origin
-from tests.accounts.conftest import PASSWORD, MakeUser, SignIn
+from tests.accounts.conftest import PASSWORD, MakeUser, SignIn, World
 from tests.core.test_problems import problem
 
 Headers = dict[str, str]
@@ -56,10 +55,11 @@ def test_an_administrator_adds_a_user(client: FlaskClient, admin: Headers, sign_
         ({"is_active": True}, "core.invalid_input", "/is_active"),
     ],
 )
-def test_a_bad_user(client: FlaskClient, admin: Headers, change: dict[str, Any], code: str, pointer: str) -> None:
-    response = client.post("/v1/users", json=NEW | change, headers=admin)
+def test_a_bad_user(world: World, change: dict[str, Any], code: str, pointer: str) -> None:
+    response = world.client.post("/v1/users", json=NEW | change, headers=world.root["headers"])
     assert problem(response, 422, code)["errors"][0]["pointer"] == pointer
-    assert len(client.get("/v1/users", headers=admin).get_json()["data"]) == 1
+    users = world.client.get("/v1/users", headers=world.root["headers"]).get_json()["data"]
+    assert [user["login"] for user in users] == ["alice", "root"]
 
 
 def test_a_login_is_taken_in_any_case(client: FlaskClient, admin: Headers) -> None:
@@ -124,8 +124,9 @@ NOBODY = "0192f0c1-aaaa-7bbb-8ccc-ddddeeeeffff"
         ("PUT", f"/v1/users/{NOBODY}/scopes", {"scopes": []}),
     ],
 )
-def test_no_such_user(client: FlaskClient, admin: Headers, method: str, path: str, body: Any) -> None:
-    problem(client.open(path, method=method, json=body, headers=admin), 404, "accounts.user_not_found")
+def test_no_such_user(world: World, method: str, path: str, body: Any) -> None:
+    response = world.client.open(path, method=method, json=body, headers=world.root["headers"])
+    problem(response, 404, "accounts.user_not_found")
 
 
 @pytest.mark.parametrize(
@@ -140,9 +141,8 @@ def test_no_such_user(client: FlaskClient, admin: Headers, method: str, path: st
         ("GET", "/v1/audit"),
     ],
 )
-def test_only_administrators(client: FlaskClient, make_user: MakeUser, sign_in: SignIn, method: str, path: str) -> None:
-    make_user("alice", *(scope for scope in Scope if scope != Scope.ADMIN))
-    response = client.open(path, method=method, json={}, headers=sign_in("alice")["headers"])
+def test_only_administrators(world: World, method: str, path: str) -> None:
+    response = world.client.open(path, method=method, json={}, headers=world.alice["headers"])
     assert problem(response, 403, "core.forbidden")["required_scope"] == "admin"
 
 
