@@ -89,6 +89,16 @@ def test_an_ordinary_user(stack: Start, checkout: Path) -> None:
 
 
 @needs_root
+def test_a_folder_that_may_not_be_written_is_one_sentence(stack: Start, checkout: Path) -> None:
+    run = RunFolder(checkout / ".run")  # root's, and the ordinary user only reads it
+    process = stack("cache", run=run, cwd=checkout, prefix=(*NOBODY, *READS_ALL))
+    assert process.end() == 1
+    assert process.text == (
+        f"FAILED {run.path} cannot be made (Permission denied): let this user write there, or move the checkout\n"
+    )
+
+
+@needs_root
 def test_another_users_run_folder_is_refused_and_left_alone(stack: Start, checkout: Path) -> None:
     run = RunFolder(checkout / ".run")
     run.open()
