@@ -114,6 +114,7 @@ class Supervisor:
     def _revive(self, child: Child) -> None:
         if child.restart_at is None and child.exit_code is not None:
             child.note_death()
+            process_table.kill_session(self._run.path, child.process.pid or 0)
             self._say(
                 f"{child.role.name} ended by itself (exit {child.exit_code}): {child.process.last_words(1)};"
                 f" started again in {restart_delay_seconds(child.deaths):g} s (log: {child.role.log})"
