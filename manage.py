@@ -6,8 +6,10 @@ ones import.
 
 from __future__ import annotations
 
+import getpass
 import json
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,8 @@ import click
 from app.core.errors import AppError
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from app.ops.adapters.run_folder import RunFolder
     from config.settings import Settings
 
@@ -54,6 +58,13 @@ def settings() -> Settings:
     return read
 
 
+def reached_engine(read: Settings) -> Any:
+    """An engine on a database that answers; one sentence when none does."""
+    url = read.database_url.get_secret_value()
+    service("app.ops.services.database").wait_for_database(url, 2.0)
+    return service("app.core.db").make_engine(url)
+
+
 @click.group(cls=OneSentence)
 def cli() -> None:
     """Watchkeeper: the off-chain half of a DeFi protocol."""
@@ -84,6 +95,17 @@ def doctor() -> None:
         failures += not finding.ok
         click.echo(f"{'ok' if finding.ok else 'FAIL':<5} {finding.name:<12} {finding.text}")
     sys.exit(1 if failures else 0)
+
+
+@cli.command()
+def docs() -> None:
+    """Write the pages of docs/ that are made from the code: errors, job kinds, configuration."""
+    menu, errors, settings_class = service("app.menu"), service("app.errors"), service("config.settings").Settings
+    for path, text in (
+        service("app.ops.services.reference").pages(menu.MENU, errors.catalogue(), settings_class).items()
+    ):
+        (ROOT / path).write_text(text)
+        click.echo(path)
 
 
 @cli.command()
@@ -126,6 +148,109 @@ def migrate(revision: str, wait: float) -> None:
 def dispatcher() -> None:
     """Run one dispatcher: it publishes ready jobs and heals what was lost."""
     service("tasks.dispatcher").serve(settings())
+
+
+@cli.group()
+def user() -> None:
+    """Make and change users. Passwords are asked for, or read from standard input; never given as an argument."""
+
+
+def change_user(change: Callable[[Session, Any], Any]) -> Any:
+    """Run `change(session, adapters)` in one transaction, then let every process know of the change."""
+    read = settings()
+    adapters = service("app.accounts.adapters")
+    passwords = adapters.passwords_from_settings(read.accounts)
+    engine = reached_engine(read)
+    with service("sqlalchemy.orm").Session(engine, expire_on_commit=False) as session, session.begin():
+        changed = change(session, passwords)
+    adapters.standings_from_settings(read).mark_changed(str(changed.id))
+    return changed
+
+
+def asked_password() -> str:
+    """A password typed twice, or the first line of standard input."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+@user.command("create")
+@click.argument("login")
+@click.option("--scope", "scopes", multiple=True, help="Once for each scope; `admin` implies all.")
+def user_create(login: str, scopes: tuple[str, ...]) -> None:
+    """Add a user."""
+    password = asked_password()
+    users, now, origin = accounts_edge()
+    made = change_user(
+        lambda session, passwords: users.create_user(
+            session, passwords=passwords, login=login, password=password, scopes=scopes, origin=origin, now=now
+        )
+    )
+    click.echo(f"{made.login} is user:{made.id}")
+
+
+@user.command("list")
+def user_list() -> None:
+    """Every user: login, id, scopes, last sign-in."""
+    users, _, _ = accounts_edge()
+    engine = reached_engine(settings())
+    with service("sqlalchemy.orm").Session(engine) as session:
+        cursor: str | None = None
+        while True:
+            page = users.list_users(session, limit=200, cursor=cursor)
+            for one in page.items:
+                state = "" if one.is_active else "  deactivated"
+                seen = one.last_login_at.isoformat() if one.last_login_at else "never"
+                click.echo(f"{one.login:<24} user:{one.id}  {','.join(one.scopes)}  last sign-in {seen}{state}")
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
+@user.command("password")
+@click.argument("login")
+def user_password(login: str) -> None:
+    """Give a user another password; ends all their sessions."""
+    password = asked_password()
+    users, now, origin = accounts_edge()
+
+    def change(session: Session, passwords: Any) -> Any:
+        found = users.get_user_by_login(session, login)
+        users.set_password(session, found, password, passwords=passwords, origin=origin, now=now)
+        return found
+
+    click.echo(f"{change_user(change).login} has a new password.")
+
+
+@user.command("scopes")
+@click.argument("login")
+@click.option("--scope", "scopes", multiple=True, help="Once for each scope; none at all takes every one away.")
+def user_scopes(login: str, scopes: tuple[str, ...]) -> None:
+    """Replace a user's scopes."""
+    users, _, origin = accounts_edge()
+    changed = change_user(
+        lambda session, _: users.set_scopes(session, users.get_user_by_login(session, login).id, scopes, origin=origin)
+    )
+    click.echo(f"{changed.login}: {', '.join(changed.scopes) or 'no scope'}")
+
+
+@user.command("deactivate")
+@click.argument("login")
+def user_deactivate(login: str) -> None:
+    """Shut a user out: sessions and keys stop."""
+    users, now, origin = accounts_edge()
+    changed = change_user(
+        lambda session, _: users.deactivate_user(
+            session, users.get_user_by_login(session, login).id, origin=origin, now=now
+        )
+    )
+    click.echo(f"{changed.login} is deactivated.")
+
+
+def accounts_edge() -> tuple[Any, Any, Any]:
+    """The users' services, the time, and how the audit log names this command line."""
+    origin = service("app.core.http.principal").Origin(f"cli:{getpass.getuser()}")
+    return service("app.accounts.services.users"), service("app.core.clock").utc_now(), origin
 
 
 if __name__ == "__main__":

@@ -83,6 +83,8 @@ class ChainSettings(Group):
     header_depth: int = Field(1024, ge=64, description="headers kept with parent links")
     max_range_blocks: int = Field(1000, ge=1)
     protocol_files: tuple[str, ...] = ()
+    deployment_file: str | None = Field(None, description="JSON whose values fill the protocol files' placeholders")
+    halt_on_deep_fork: bool = Field(False, description="a fork below finality waits for an operator, not rewound")
     keystore_path: str | None = None
     keystore_password: SecretStr | None = None
     signer_key: SecretStr | None = Field(None, description="hex private key; a keystore is better")

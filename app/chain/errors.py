@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core.errors import AppError, Conflict, InvalidInput, OutboundFailed, OutboundRefused
+from app.core.errors import AppError, Conflict, InvalidInput, NotFound, OutboundFailed, OutboundRefused
 
 
 class NodeFailed(OutboundFailed):
@@ -165,6 +165,12 @@ class SetHalted(Conflict):
     """Indexing of this contract set is halted until an operator resumes it."""
 
     code = "chain.set_halted"
+
+
+class UnknownContractSet(NotFound):
+    """There is no such contract set."""
+
+    code = "chain.unknown_contract_set"
 
 
 class MalformedEvent(AppError):

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from apispec import APISpec
-from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Response, current_app, g, jsonify, request
 from marshmallow import ValidationError
 
@@ -22,6 +20,7 @@ from app.jobs.adapters.wake import Waker
 from app.jobs.schemas import JobSchema, NewJobSchema
 from app.jobs.services import reading
 from app.jobs.services.enqueue import once
+from app.jobs.services.kinds import params_schema
 from app.jobs.services.submit import Submission
 from app.jobs.types import TERMINAL, JobKind, Menu, Status
 
@@ -171,8 +170,6 @@ def batch_item(answer: UUID | AppError, found: Mapping[UUID, Any]) -> dict[str, 
 
 def show_kind(kind: JobKind) -> dict[str, Any]:
     """A kind with the JSON Schema of its parameters, inlined."""
-    plugin = MarshmallowPlugin(schema_name_resolver=lambda _schema: False)  # type: ignore[arg-type, return-value]
-    APISpec("kinds", "1", "3.1.0", plugins=[plugin])  # tells the plugin which JSON Schema dialect to speak
     return {
         "name": kind.name,
         "summary": kind.summary,
@@ -182,5 +179,5 @@ def show_kind(kind: JobKind) -> dict[str, Any]:
         "max_attempts": kind.max_attempts,
         "bulk": kind.bulk,
         "idempotency_key_required": kind.needs_key,
-        "params_schema": plugin.converter.schema2jsonschema(kind.params()),  # type: ignore[union-attr]
+        "params_schema": params_schema(kind),
     }
