@@ -76,6 +76,14 @@ _SENDING: tuple[tuple[re.Pattern[str], type[errors.TransactionRefused]], ...] = 
     ),
     (re.compile(r"nonce (?:is )?too low|oldnonce|nonce has already been used|nonce_too_low", re.I), errors.NonceTooLow),
     (re.compile(r"nonce (?:is )?too high|noncegap|nonce gap|too_far_in_future|too distant", re.I), errors.NonceTooHigh),
+    (
+        re.compile(
+            r"exceeds block gas limit|intrinsic gas|gas limit reached|exceeds? the configured cap|oversized data"
+            r"|initcode size|type not supported|invalid (?:sender|signature|chain ?id)",
+            re.I,
+        ),
+        errors.TransactionRefused,
+    ),
     (re.compile(r"insufficient.?(?:funds|balance)|enough funds|upfront_cost_exceeds", re.I), errors.InsufficientFunds),
 )
 
