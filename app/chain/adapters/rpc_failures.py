@@ -35,7 +35,8 @@ _REVERT = re.compile(r"revert|vm execution error|invalid opcode|always failing t
 
 # eth_getLogs: too many blocks, or too many logs in them.
 _RANGE = re.compile(
-    r"block range|range (?:is )?too|too (?:large|wide|many blocks)|more than \d+ (?:results|logs|events)|too many logs"
+    r"block range|range (?:is )?too|range \d+ (?:exceeds|is bigger)|too (?:large|wide|many blocks)"
+    r"|more than \d+ (?:results|logs|events)|too many logs"
     r"|max(?:imum)? results|response (?:size|is|too)|logs matched|limit exceeded|max(?:imum)? (?:block )?range"
     r"|blocks? distance|up to an? \d|limited to an? [\d,]+|limited to [\d,]+ block|at most [\d,]+ blocks"
     r"|exceeds? (?:the )?(?:limit|max)|max(?:imum)? (?:is set to|allowed)|number of requested blocks|range limit"
@@ -59,9 +60,9 @@ _CAPS = tuple(
         rf"block range exceeds {_NUMBER}",
         rf"blocks? distance:? {_NUMBER}",
         rf"maximum allowed is {_NUMBER} blocks",
-        rf"exceeds limit of {_NUMBER}",
-        rf"exceeds (?:the )?(?:max|range)[a-z ]*:? {_NUMBER}",
-        rf"exceed max[a-z ]*: {_NUMBER}",
+        rf"range \d+ exceeds limit of {_NUMBER}",
+        rf"range limit {_NUMBER}",
+        rf"exceeds? max(?:imum)? block range:? {_NUMBER}",
     )
 )
 
@@ -76,16 +77,17 @@ _SENDING: tuple[tuple[re.Pattern[str], type[errors.TransactionRefused]], ...] = 
     ),
     (re.compile(r"nonce (?:is )?too low|oldnonce|nonce has already been used|nonce_too_low", re.I), errors.NonceTooLow),
     (re.compile(r"nonce (?:is )?too high|noncegap|nonce gap|too_far_in_future|too distant", re.I), errors.NonceTooHigh),
+    (re.compile(r"insufficient.?(?:funds|balance)|enough funds|upfront_cost_exceeds", re.I), errors.InsufficientFunds),
     (
         re.compile(
-            r"exceeds block gas limit|intrinsic gas|gas limit reached|exceeds? the configured cap|oversized data"
-            r"|initcode size|type not supported|invalid (?:sender|signature|chain ?id)",
+            r"intrinsic gas|gas limit|gas too low|higher than max fee|tip above fee cap|invalid sender"
+            r"|invalid chain ?id|invalid signature|oversized|max initcode|type not supported|exceeds block",
             re.I,
         ),
         errors.TransactionRefused,
     ),
-    (re.compile(r"insufficient.?(?:funds|balance)|enough funds|upfront_cost_exceeds", re.I), errors.InsufficientFunds),
 )
+_FUNDS = _SENDING[-2][0]
 
 
 def shown(message: str, secrets: tuple[str, ...] = ()) -> str:
@@ -98,6 +100,8 @@ def shown(message: str, secrets: tuple[str, ...] = ()) -> str:
 def from_error(method: str, code: Any, said: str | None, data: Any, secrets: tuple[str, ...] = ()) -> AppError:
     """The failure that a JSON-RPC error (its code, message and data) means for a call of `method`."""
     raw = said or "the node gave no reason"
+    if isinstance(data, Mapping) and isinstance(data.get("payload"), str):
+        raw = f"{raw}: {data['payload']}"  # one provider says what is wrong only there
     message = shown(raw, secrets)
     if _BEHIND.search(raw):
         return errors.BlockUnavailable(message)
@@ -148,7 +152,7 @@ def _any_failure(code: Any, raw: str, message: str, data: Any) -> AppError:
         return errors.BadKey(message)
     if _TIMEOUT.search(raw):
         return errors.NodeTimeout(message)
-    if _SENDING[-1][0].search(raw):
+    if _FUNDS.search(raw):
         return errors.InsufficientFunds(message)
     if code in (-32600, -32602, -32700):
         return errors.NodeRefused(message)
