@@ -84,7 +84,13 @@ def test_finality_by_tag_and_by_depth_is_kept_with_the_cursor(chain: Chain, inde
     indexer.options = IndexOptions(finality=Finality(2))
     chain.mine(1)
     indexer.run()
-    assert indexer.rows("SELECT final_block FROM chain_cursors") == [(chain.head() - 2,)]
+    final = chain.head() - 2
+    assert indexer.rows("SELECT final_block FROM chain_cursors") == [(final,)]
+    indexer.options = IndexOptions(finality=Finality(10))
+    for blocks in (1, 0):  # with a new block and without: what was final once stays so
+        chain.mine(blocks)
+        indexer.run()
+        assert indexer.rows("SELECT final_block FROM chain_cursors") == [(final,)]
 
 
 def test_two_sets_with_an_address_in_common_share_its_rows(chain: Chain, indexer: Indexer, clean: Indexer) -> None:
