@@ -60,6 +60,7 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
             key_keep_hours=settings.jobs.key_keep_hours,
             wait_max_seconds=settings.http.wait_max_seconds,
             callback_secret=settings.jobs.callback_secret.get_secret_value().encode(),
+            allow_private_callbacks=settings.jobs.callback_allow_private,
         ),
         "oracle": oracle_from_settings(settings.oracle, cache),
         "ops": OpsEdge(

@@ -1,15 +1,13 @@
-"""What the chain's edges hold: providers, protocols and tunables, built once a process from settings."""
+"""What the chain's edges hold: providers, protocols and tunables, built once a process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
-from app.chain.adapters import from_settings
 from app.chain.adapters.providers import Providers
 from app.chain.errors import UnknownContractSet
 from app.chain.maths.forks import parse_finality
@@ -18,9 +16,6 @@ from app.chain.services.work import Work
 from app.chain.types.blocks import Projection
 from app.chain.types.indexing import Alarm, IndexOptions, RangeLimits
 from app.chain.types.protocols import Protocol
-
-if TYPE_CHECKING:
-    from config.settings import ChainSettings
 
 Projections = Mapping[str, Sequence[Projection]]
 
@@ -48,26 +43,23 @@ class ChainParts:
         )
 
 
-def load_protocols(settings: ChainSettings, environment: Mapping[str, str]) -> dict[str, Protocol]:
-    """The protocols of the settings' files, by name; placeholders come from the environment, then the deployment.
+def load_protocols(
+    files: Sequence[str], deployment_file: str | None, environment: Mapping[str, str]
+) -> dict[str, Protocol]:
+    """The protocols of these files, by name; placeholders come from the environment, then from the deployment's file.
 
     Raises InvalidProtocol.
     """
-    deployed = deployment_values(Path(settings.deployment_file)) if settings.deployment_file else {}
-    loaded = [load_protocol(Path(file), {**deployed, **environment}) for file in settings.protocol_files]
+    deployed = deployment_values(Path(deployment_file)) if deployment_file else {}
+    loaded = [load_protocol(Path(file), {**deployed, **environment}) for file in files]
     return {protocol.name: protocol for protocol in loaded}
 
 
-def chain_parts(settings: ChainSettings, protocols: Mapping[str, Protocol], projections: Projections) -> ChainParts:
-    """The parts; raises ValueError for a finality that cannot be read."""
-    return ChainParts(from_settings(settings), protocols, index_options(settings), projections)
-
-
-def index_options(settings: ChainSettings) -> IndexOptions:
-    """The indexer's tunables."""
+def index_options(*, finality: str, header_depth: int, max_range_blocks: int, halt_on_deep_fork: bool) -> IndexOptions:
+    """The indexer's tunables; raises ValueError for a finality that is neither `tag` nor `depth:<n>`."""
     return IndexOptions(
-        finality=parse_finality(settings.finality),
-        header_depth=settings.header_depth,
-        limits=RangeLimits(max_blocks=settings.max_range_blocks),
-        halt_on_deep_fork=settings.halt_on_deep_fork,
+        finality=parse_finality(finality),
+        header_depth=header_depth,
+        limits=RangeLimits(max_blocks=max_range_blocks),
+        halt_on_deep_fork=halt_on_deep_fork,
     )

@@ -24,6 +24,7 @@ def record(
     session, contracts = work.session, work.contracts
     decoded, errors = decode(contracts, window)
     cursors.lock_chain(session, contracts.chain_id)
+    _same_chain(work, window)
     moved = cursors.advance(
         session,
         cursor,
@@ -34,7 +35,6 @@ def record(
         final_block=final_block,
         size=size,
     )
-    _same_chain(work, window)
     headers.insert_headers(session, contracts.chain_id, window.headers)
     timestamps = {header.number: header.timestamp for header in window.headers}
     rows = events.insert_events(session, contracts.chain_id, window.logs, timestamps, errors)
