@@ -9,9 +9,16 @@ from functools import cached_property
 from redis import Redis
 from sqlalchemy import Engine
 
+from app.chain.adapters import from_settings as chain_from_settings
+from app.chain.adapters import sender_policy
+from app.chain.adapters.signer import Signer, load_signer
+from app.chain.services.parts import ChainParts, index_options, load_protocols
+from app.chain.types.transactions import SenderPolicy
 from app.core.db import make_engine
 from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
+from app.oracle.adapters import OracleParts
+from app.oracle.adapters import from_settings as oracle_from_settings
 from config.settings import Settings, load_settings
 from tasks.heart import Heart
 
@@ -39,9 +46,41 @@ class Runtime:
         return make_redis(self.settings.cache_url.get_secret_value())
 
     @cached_property
+    def signer(self) -> Signer | None:
+        """The keeper's key, when this deployment has one."""
+        chain = self.settings.chain
+        return load_signer(chain) if chain.signer_key or chain.keystore_path else None
+
+    @cached_property
+    def sender_policy(self) -> SenderPolicy:
+        """How transactions are sent."""
+        return sender_policy(self.settings.chain)
+
+    @cached_property
     def waker(self) -> Waker:
         """Wakes the dispatcher after a commit that made work ready."""
         return Waker(self.broker, self.settings.jobs.wake_gap_seconds)
+
+    @cached_property
+    def chain(self) -> ChainParts:
+        """The chain's providers and protocols, and the projections that its events feed."""
+        chain = self.settings.chain
+        return ChainParts(
+            providers=chain_from_settings(chain),
+            protocols=load_protocols(chain.protocol_files, chain.deployment_file, os.environ),
+            options=index_options(
+                finality=chain.finality,
+                header_depth=chain.header_depth,
+                max_range_blocks=chain.max_range_blocks,
+                halt_on_deep_fork=chain.halt_on_deep_fork,
+            ),
+            projections={},
+        )
+
+    @cached_property
+    def oracle(self) -> OracleParts:
+        """The price source, and whose prices count."""
+        return oracle_from_settings(self.settings.oracle, self.cache)
 
     @cached_property
     def heart(self) -> Heart:

@@ -2,10 +2,44 @@
 
 from __future__ import annotations
 
-from app.jobs.types import ScheduleEntry
+from pathlib import Path
+
+from app.chain.jobs import INDEX_HEAD, WATCH_TRANSACTIONS
+from app.jobs.types import Cadence, ScheduleEntry
+from app.ops.jobs import PRUNE
+from app.oracle.jobs import REFRESH_PRICES
 from config.settings import Settings
 
 
 def schedule(settings: Settings) -> tuple[ScheduleEntry, ...]:
     """The table: a name, a sentence, a kind, a cadence, and what an outage or an overlap means."""
-    return ()
+    return (
+        *(
+            ScheduleEntry(
+                name=f"index_{Path(file).stem}",
+                summary=f"New events of {Path(file).stem}, from where it stands to the chain's head.",
+                kind=INDEX_HEAD,
+                cadence=Cadence(interval_seconds=settings.perps.index_seconds),
+                params={"contract_set": Path(file).stem},
+            )
+            for file in settings.chain.protocol_files
+        ),
+        ScheduleEntry(
+            name="prices",
+            summary="The latest price of every feed that is followed.",
+            kind=REFRESH_PRICES,
+            cadence=Cadence(interval_seconds=settings.perps.price_seconds),
+        ),
+        ScheduleEntry(
+            name="transactions",
+            summary="Every live transaction a step further: mined, final, replaced or sent again.",
+            kind=WATCH_TRANSACTIONS,
+            cadence=Cadence(interval_seconds=settings.chain.watch_seconds),
+        ),
+        ScheduleEntry(
+            name="prune",
+            summary="Partitions for the coming days; old rows forgotten.",
+            kind=PRUNE,
+            cadence=Cadence(crontab="17 3 * * *"),
+        ),
+    )

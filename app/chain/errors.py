@@ -244,6 +244,12 @@ class SetHalted(Conflict):
     code = "chain.set_halted"
 
 
+class UnknownContractSet(NotFound):
+    """There is no such contract set."""
+
+    code = "chain.unknown_contract_set"
+
+
 class MalformedEvent(AppError):
     """The log does not fit the event's ABI."""
 

@@ -52,6 +52,8 @@ class Chain:
         self.url = url
         self._session = requests.Session()
         self.account = self.ask("eth_accounts")[0]
+        # The node answers a transaction before it mines the block; mined on command, it is there when we look.
+        self.ask("evm_setAutomine", False)
         self.emitter = self.deploy()
 
     def ask(self, method: str, *params: Any) -> Any:
@@ -68,8 +70,7 @@ class Chain:
     def deploy(self) -> str:
         """Another emitter; its address."""
         bytecode = str(compiled()["bytecode"])
-        sent = self.ask("eth_sendTransaction", {"from": self.account, "data": bytecode, "gas": GAS})
-        return str(self.ask("eth_getTransactionReceipt", sent)["contractAddress"])
+        return str(self.send({"from": self.account, "data": bytecode, "gas": GAS})["contractAddress"])
 
     def head(self) -> int:
         """The head's number."""
@@ -89,10 +90,13 @@ class Chain:
         """A transaction that emits `times` Moved events."""
         return self.call_of("move(uint256,int256,uint256)", account, amount, times, to=to)
 
-    def send(self, transaction: dict[str, str]) -> None:
-        """Send, and so mine a block."""
-        receipt = self.ask("eth_getTransactionReceipt", self.ask("eth_sendTransaction", transaction))
+    def send(self, transaction: dict[str, str]) -> dict[str, Any]:
+        """Mine a block with this transaction; its receipt."""
+        sent = self.ask("eth_sendTransaction", transaction)
+        self.ask("evm_mine")
+        receipt: dict[str, Any] = self.ask("eth_getTransactionReceipt", sent)
         assert receipt["status"] == "0x1", receipt
+        return receipt
 
     def move(self, account: int, amount: int, times: int = 1) -> None:
         """A block with `times` Moved events."""
@@ -121,6 +125,11 @@ class Chain:
             )
             for log in found
         ]
+
+    def topic(self, event: str) -> bytes:
+        """The first topic of one of the emitter's events."""
+        signatures = {"Moved": "Moved(uint256,address,int256,uint64)", "Noted": "Noted(uint256,string)"}
+        return keccak(text=signatures[event])
 
     def headers(self, last: int) -> list[tuple[int, str, str]]:
         """Number, hash and parent of the blocks up to `last`."""

@@ -32,7 +32,9 @@ class Ledger:
                 continue
             place = {"chain_id": self.chain_id, "block": event.log.block_number, "index": event.log.log_index}
             values = place | {"account": event.args["account"], "amount": event.args["amount"], "at": event.mined_at}
-            session.execute(text("INSERT INTO test_moves VALUES (:chain_id, :block, :index, :account, :amount, :at)"), values)
+            session.execute(
+                text("INSERT INTO test_moves VALUES (:chain_id, :block, :index, :account, :amount, :at)"), values
+            )
             session.execute(
                 text(
                     "INSERT INTO test_sums VALUES (:chain_id, :account, :amount, 1) ON CONFLICT (chain_id, account)"

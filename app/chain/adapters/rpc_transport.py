@@ -34,14 +34,25 @@ class HttpAnswer:
 
 
 class _CountingAdapter(HTTPAdapter):
-    """requests' adapter, which also remembers the pool it used, so that new connections can be noticed."""
+    """requests' adapter, which counts the connections it opens; urllib3's own count misses those it opens again."""
 
-    pool: ConnectionPool | None = None
+    opened = 0
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> ConnectionPool:
         pool = super().get_connection_with_tls_context(*args, **kwargs)
-        self.pool = pool
+        if isinstance(pool, HTTPConnectionPool) and not hasattr(pool.ConnectionCls, "counted_by"):
+            pool.ConnectionCls = type("Connection", (_Counted, pool.ConnectionCls), {"counted_by": self})
         return pool
+
+
+class _Counted:
+    """A connection that counts itself each time it is opened; mixed into urllib3's class for the scheme."""
+
+    counted_by: _CountingAdapter
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]  # the class this is mixed into
+        self.counted_by.opened += 1
 
 
 class Transport:
@@ -70,8 +81,7 @@ class Transport:
 
     def connections(self) -> int:
         """How many connections were ever opened: when it grows, another machine may be at the other end."""
-        pool = self._adapter.pool
-        return pool.num_connections if isinstance(pool, HTTPConnectionPool) else 0
+        return self._adapter.opened
 
     def post(self, body: bytes) -> HttpAnswer:
         """Send `body`; raises NodeTimeout, NodeUnreachable or AnswerTooLarge."""

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
 from app.chain.adapters.rpc import Provider
 from app.chain.adapters.signer import Signer
 from app.chain.types.transactions import SenderPolicy
-
-if TYPE_CHECKING:
-    from config.settings import ChainSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +29,3 @@ class Run:
     def key(self) -> tuple[int, bytes]:
         """Chain and signer: what a signer's row is found by."""
         return self.policy.chain_id, self.signer.address
-
-
-def sender_policy(settings: ChainSettings) -> SenderPolicy:
-    """The sender's part of the chain's settings, as values; made once, at an edge."""
-    return SenderPolicy(**{field.name: getattr(settings, field.name) for field in fields(SenderPolicy)})

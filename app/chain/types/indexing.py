@@ -140,3 +140,10 @@ class IndexReport:
     rewinds: int = 0
     requests: int = 0
     behind: bool = False
+
+    def add(self, later: IndexReport) -> None:
+        """Take in what a later call did: counts add up, positions are the later ones."""
+        for name in ("blocks", "events", "rows", "malformed", "steps", "rewinds", "requests"):
+            setattr(self, name, getattr(self, name) + getattr(later, name))
+        for name in ("next_block", "head_block", "final_block", "behind"):
+            setattr(self, name, getattr(later, name))

@@ -19,19 +19,23 @@ from marshmallow import Schema, ValidationError
 from webargs.core import missing
 from webargs.flaskparser import FlaskParser
 
-from app.core.errors import InvalidInput, UnsupportedMediaType
+from app.core.errors import BodyTooLarge, InvalidInput, UnsupportedMediaType
+from app.core.http.field_errors import field_errors, query_errors
 from app.core.http.guard import guard_of
 from app.core.http.json_body import parse_json
-from app.core.http.problems import field_errors, query_errors
 
 
 class StrictParser(FlaskParser):
     """Webargs with strict JSON, 415 for another content type, and our errors."""
 
     def _raw_load_json(self, req: flask.Request) -> Any:
+        raw = req.get_data(cache=True)
+        # Werkzeug refuses a length that is too large, but cuts off a body that comes in chunks without a word.
+        if req.content_length is None and req.max_content_length is not None and len(raw) >= req.max_content_length:
+            raise BodyTooLarge()
         if req.mimetype == "application/json":
-            return parse_json(req.get_data(cache=True))
-        if req.mimetype or req.get_data(cache=True):
+            return parse_json(raw)
+        if req.mimetype or raw:
             raise UnsupportedMediaType()
         return missing  # no body at all: the schema says whether it can do without
 

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-revision = "0004_chain_transactions"
-down_revision = "0003_chain_events"
+revision = "0006_chain_transactions"
+down_revision = "0005_chain_events"
 branch_labels = None
 depends_on = None
 

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-revision = "0003_chain_events"
-down_revision = "0002_jobs"
+revision = "0005_chain_events"
+down_revision = "0004_oracle"
 branch_labels = None
 depends_on = None
 
