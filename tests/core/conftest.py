@@ -63,6 +63,12 @@ def _add_argument_routes(blueprint: Blueprint) -> None:
     def me():
         return {"id": current_principal().id}
 
+    @blueprint.route("/cached", methods=["GET"])
+    @require()
+    @blueprint.response(200)
+    def cached():
+        return {}, {"Cache-Control": "private, max-age=5"}
+
     @blueprint.route("/body", methods=["POST"])
     @require("jobs:write")
     @blueprint.arguments(Body)
