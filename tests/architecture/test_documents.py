@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from app.errors import catalogue
+from app.jobs.schemas import JobSchema
 from app.jobs.types import TRANSITIONS
 from app.menu import MENU
 from app.ops.services.reference import pages
 from config.settings import Settings
+from manage import cli
 from tests.architecture.source import ROOT, SHARED, features, sources
 from tests.architecture.test_commits import EDGES
 from tests.architecture.test_imports import contracts
@@ -77,6 +81,21 @@ def test_a_wrong_name_is_seen() -> None:
     assert missing("see `tasks/base.py:commit`, `tasks/heart.py:Heart.beating`, `tasks/beat.py:PAUSE_SECONDS`") == []
 
 
+def test_the_first_job_is_shown_as_the_api_shows_it() -> None:
+    (answer,) = re.findall(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    shown = json.loads(answer)
+    assert list(shown) == [*JobSchema().dump_fields, "links"]
+    MENU.kinds[shown["kind"]].params().load(shown["params"])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_documents_exist(document: Path) -> None:
+    text = document.read_text()
+    assert [verb for verb in re.findall(r"manage\.py ([a-z]+)", text) if verb not in cli.commands] == []
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [verb for verb in re.findall(r"(?:`|^)make ([a-z]+)", text, re.MULTILINE) if verb not in targets] == []
+
+
 def test_the_drawn_states_are_the_states() -> None:
     text = (ROOT / "docs/job-states.md").read_text()
     expected = {(source, target) for source, targets in TRANSITIONS.items() for target in targets}
@@ -90,6 +109,29 @@ def test_a_wrong_arrow_is_seen() -> None:
 @pytest.mark.parametrize("path", pages(MENU, catalogue(), Settings))
 def test_generated_pages_are_up_to_date(path: str) -> None:
     assert (ROOT / path).read_text() == pages(MENU, catalogue(), Settings)[path], "run `python manage.py docs`"
+
+
+def variables(settings: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str | None]]:
+    """Every setting as an environment variable, with its meaning."""
+    for name, field in settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from variables(field.annotation, f"{prefix}{name.upper()}__")
+        else:
+            yield prefix + name.upper(), field.description
+
+
+def test_every_setting_is_documented() -> None:
+    text = (ROOT / "docs/configuration.md").read_text()
+    assert [name for name, _ in variables(Settings) if f"| `{name}` |" not in text] == []
+    assert [name for name, meaning in variables(Settings) if not meaning] == [], (
+        "say in config/settings.py what it does"
+    )
+
+
+def test_the_readme_s_settings_exist() -> None:
+    known = {name for name, _ in variables(Settings)}
+    named = re.findall(r"`([A-Z]+_[A-Z_]+)(?:=\w+)?`", (ROOT / "README.md").read_text())
+    assert [name for name in named if name not in known] == []
 
 
 def test_the_map_names_everything_in_app_from_the_bottom_up() -> None:

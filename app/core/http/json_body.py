@@ -14,9 +14,8 @@ from typing import Any
 
 from app.core.errors import BadRequest, FieldError, InvalidInput
 
-MAX_DEPTH = 64  # what writes it out again also counts its steps
-TOO_DEEP = "The JSON is nested too deeply."
-
+MAX_DEPTH = 64
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 # Raw control characters and invalid UTF-8 never pass the parser, so only an escape can bring these in.
 _SUSPICIOUS = re.compile(r"\\u(0000|d[89a-f])", re.IGNORECASE)
 
@@ -25,18 +24,31 @@ def parse_json(raw: bytes) -> Any:
     """The document in `raw`; raises BadRequest when it is not strict JSON, InvalidInput for unstorable text."""
     try:
         text = raw.decode("utf-8")
+        if _is_too_deep(text):
+            raise BadRequest("The JSON is nested too deeply.")
         document = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
-    except RecursionError as error:
-        raise BadRequest(TOO_DEEP) from error
     except ValueError as error:
         raise BadRequest(f"The body is not valid JSON: {_reason(error)}.") from error
-    if text.count("[") + text.count("{") > MAX_DEPTH and not _fits(document, MAX_DEPTH):
-        raise BadRequest(TOO_DEEP)
     if _SUSPICIOUS.search(text):
         found = list(_unstorable(document, ""))
         if found:
             raise InvalidInput(errors=found)
     return document
+
+
+def _is_too_deep(text: str) -> bool:
+    """Whether brackets nest beyond MAX_DEPTH: the parser recurses, and a raised recursion limit lets it crash."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for token in _BRACKETS.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif token[0] in "]}":
+            depth -= 1
+    return False
 
 
 class _NotStrict(ValueError):
@@ -67,14 +79,6 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise _NotStrict("a number is too large")
     return number
-
-
-def _fits(value: Any, depth: int) -> bool:
-    """Whether nothing in `value` lies deeper than `depth`."""
-    if not isinstance(value, list | dict):
-        return True
-    inner = value.values() if isinstance(value, dict) else value
-    return depth > 0 and all(_fits(item, depth - 1) for item in inner)
 
 
 def _unstorable(value: Any, pointer: str) -> Iterator[FieldError]:

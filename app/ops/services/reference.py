@@ -154,12 +154,16 @@ def _limits(field: Mapping[str, Any]) -> str:
     return "; ".join(said)
 
 
-def _groups(settings: type[BaseModel]) -> Iterator[tuple[str, str, Mapping[str, FieldInfo]]]:
-    yield "General", "", settings.model_fields
+def _groups(
+    settings: type[BaseModel], heading: str = "General", prefix: str = ""
+) -> Iterator[tuple[str, str, Mapping[str, FieldInfo]]]:
+    """Each group of settings with its heading and the prefix of its variables, the groups inside it after it."""
+    yield heading, prefix, settings.model_fields
     for name, field in settings.model_fields.items():
         if _is_group(field):
             kind: type[BaseModel] = field.annotation  # type: ignore[assignment]
-            yield (kind.__doc__ or name).partition(".")[0], f"{name.upper()}__", kind.model_fields
+            inner = f"{prefix}{name.upper()}__"
+            yield from _groups(kind, f"{(kind.__doc__ or name).partition('.')[0]} (`{inner}`)", inner)
 
 
 def _is_group(field: FieldInfo) -> bool:
