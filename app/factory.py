@@ -4,20 +4,82 @@ from __future__ import annotations
 
 from flask import Flask
 
+from app.accounts.adapters import Accounts
+from app.accounts.adapters import from_settings as accounts_from_settings
+from app.accounts.routes import BLUEPRINTS as ACCOUNTS_BLUEPRINTS
+from app.accounts.services.authenticate import authenticate_key, authenticate_token
+from app.core.clock import utc_now
 from app.core.http.guard import Authenticator
+from app.core.http.principal import Credentials, Principal
 from app.core.http.shell import Shell, finish_shell, make_shell
+from app.core.http.unit_of_work import current_session
 from app.core.metrics import Metrics
+from app.core.redis import make_redis
+from app.jobs.adapters.wake import Waker
+from app.jobs.queries.gauges import GAUGES as JOBS_GAUGES
+from app.jobs.routes import BLUEPRINTS as JOBS_BLUEPRINTS
+from app.jobs.routes.edge import JobsEdge
+from app.jobs.services.reading import Waiters
+from app.menu import MENU
+from app.ops.routes import BLUEPRINTS as OPS_BLUEPRINTS
+from app.ops.routes import OpsEdge
+from app.oracle.adapters import from_settings as oracle_from_settings
+from app.oracle.queries.gauges import GAUGES as ORACLE_GAUGES
+from app.oracle.routes import BLUEPRINTS as ORACLE_BLUEPRINTS
 from config.settings import Settings, load_settings
 
+BLUEPRINTS = (*JOBS_BLUEPRINTS, *ACCOUNTS_BLUEPRINTS, *ORACLE_BLUEPRINTS, *OPS_BLUEPRINTS)
+GAUGES = (*JOBS_GAUGES, *ORACLE_GAUGES)
 
-def create_app(settings: Settings | None = None, *, authenticate: Authenticator) -> Flask:
-    """The WSGI app."""
+
+def create_app(settings: Settings | None = None, *, authenticate: Authenticator | None = None) -> Flask:
+    """The WSGI app; a test may hand in who answers for credentials."""
     settings = settings or load_settings()
-    metrics = Metrics()
+    metrics = Metrics(GAUGES)
     app, api = make_shell(shell_of(settings), metrics=metrics)
-    app.extensions["metrics"] = metrics
-    finish_shell(app, api, authenticate=authenticate)
+    accounts = accounts_from_settings(app, settings)
+    app.extensions |= {"metrics": metrics, "accounts": accounts, **edges(settings, metrics)}
+    for blueprint in BLUEPRINTS:
+        api.register_blueprint(blueprint)
+    finish_shell(app, api, authenticate=authenticate or authenticator(accounts))
     return app
+
+
+def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
+    """What the features' routes get beside the session: adapters, built once, and their limits."""
+    broker = make_redis(settings.broker_url.get_secret_value())
+    cache = make_redis(settings.cache_url.get_secret_value())
+    token = settings.metrics_token
+    return {
+        "jobs": JobsEdge(
+            menu=MENU,
+            waker=Waker(broker, settings.jobs.wake_gap_seconds),
+            waiters=Waiters(settings.http.threads),
+            key_keep_hours=settings.jobs.key_keep_hours,
+            wait_max_seconds=settings.http.wait_max_seconds,
+            callback_secret=settings.jobs.callback_secret.get_secret_value().encode(),
+        ),
+        "oracle": oracle_from_settings(settings.oracle, cache),
+        "ops": OpsEdge(
+            broker=broker,
+            cache=cache,
+            metrics=metrics,
+            metrics_token=token.get_secret_value() if token else None,
+        ),
+    }
+
+
+def authenticator(accounts: Accounts) -> Authenticator:
+    """What the guard asks: a bearer token's or an API key's principal."""
+
+    def authenticate(credentials: Credentials) -> Principal:
+        session = current_session()
+        if credentials.api_key is not None:
+            return authenticate_key(session, accounts.standings, credentials.api_key, utc_now())
+        claims = accounts.tokens.read_access(credentials.bearer or "")
+        return authenticate_token(session, accounts.standings, claims)
+
+    return authenticate
 
 
 def shell_of(settings: Settings) -> Shell:

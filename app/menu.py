@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from app.jobs import jobs
 from app.jobs.types import Menu
+from app.ops import jobs as ops
+from app.oracle import jobs as oracle
 
-MENU = Menu.of(jobs.MENU)
+MENU = Menu.of(jobs.MENU, oracle.MENU, ops.MENU)

@@ -1,9 +1,11 @@
 """Every feature's tables, imported in one place, so that migrations see the whole metadata."""
 
+from app.accounts import models as _accounts
 from app.core import events as _outbox
 from app.core.db import Base
 from app.jobs import models as _jobs
+from app.oracle import models as _oracle
 
 metadata = Base.metadata
 
-__all__ = ["_jobs", "_outbox", "metadata"]
+__all__ = ["_accounts", "_jobs", "_oracle", "_outbox", "metadata"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIN_SECRET_BYTES = 32
@@ -92,21 +92,56 @@ class ChainSettings(Group):
     max_spend_per_hour_wei: int = Field(10**18, ge=0)
 
 
-class OracleSettings(Group):
-    """Pyth through Hermes."""
+class PriceRule(Group):
+    """What an action asks of a price; an unset limit is not judged."""
 
-    hermes_url: str = "https://pyth.dourolabs.app/hermes"
+    max_age_seconds: int | None = Field(60, ge=1)
+    max_confidence_bps: int | None = Field(200, ge=1)
+
+
+class FundingPriceRule(PriceRule):
+    """Funding settles once an hour: it needs a tight price more than the very last one."""
+
+    max_age_seconds: int | None = Field(300, ge=1)
+
+
+class LiquidatePriceRule(PriceRule):
+    """A scan only finds candidates; the transaction carries its own fresh update and the contract judges that."""
+
+    max_age_seconds: int | None = Field(300, ge=1)
+    max_confidence_bps: int | None = Field(None, ge=1)
+
+
+class OracleSettings(Group):
+    """Pyth through Hermes. Without signers nothing verifies and no price is recorded."""
+
+    hermes_url: str = Field("https://pyth.dourolabs.app/hermes", pattern=r"^https?://[^\s?#]+$")
     hermes_api_key: SecretStr | None = None
-    hermes_timeout_seconds: float = Field(5.0, gt=0)
-    signers: tuple[str, ...] = Field((), description="addresses of the guardian or router set")
-    signer_set_index: int | None = Field(None, description="the guardian set's index; unset accepts any")
+    hermes_timeout_seconds: float = Field(5.0, gt=0, description="the whole of one request, from connect to last byte")
+    signers: tuple[Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")], ...] = Field(
+        (), description="addresses of the guardian or router set, in its own order"
+    )
+    signer_set_index: int | None = Field(None, ge=0, description="the guardian set's index; unset accepts any")
+    signers_expire_at: AwareDatetime | None = Field(None, description="after this nothing of the set is accepted")
     quorum: int | None = Field(None, ge=1, description="unset: two thirds of the set plus one")
     emitter_chain: int = 26
-    emitter: str = "e101faedac5851e32b9b23b5f9411a8c2bac4aae3ed4dd7b811dd1a72ea4aa71"
-    max_age_seconds: int = Field(60, ge=1)
+    emitter: str = Field(
+        "e101faedac5851e32b9b23b5f9411a8c2bac4aae3ed4dd7b811dd1a72ea4aa71", pattern=r"^[0-9a-fA-F]{64}$"
+    )
+    max_age_seconds: int = Field(60, ge=1, description="an update older than this is neither recorded nor sent")
     max_future_seconds: int = Field(5, ge=0)
-    max_confidence_bps: int = Field(200, ge=1)
-    cache_seconds: int = Field(10, ge=0)
+    open: PriceRule = PriceRule()
+    margin: PriceRule = PriceRule()
+    liquidate: LiquidatePriceRule = LiquidatePriceRule()
+    funding: FundingPriceRule = FundingPriceRule()
+    cache_seconds: int = Field(10, ge=0, description="how long a read may come from the cache; 0 turns it off")
+    history_months: int = Field(24, ge=1, description="whole months of price history that are kept")
+
+    @model_validator(mode="after")
+    def _quorum_within_the_set(self) -> OracleSettings:
+        if self.signers and (self.quorum or 0) > len(self.signers):
+            raise ValueError("quorum is larger than the signer set")
+        return self
 
 
 class PerpsSettings(Group):

@@ -6,6 +6,7 @@ Any number of replicas. `python manage.py dispatcher` runs one.
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections.abc import Callable, Mapping
 from threading import Event
@@ -26,6 +27,8 @@ from app.jobs.adapters.event_stream import EventStream
 from app.jobs.adapters.wake import WAKE_CHANNEL
 from app.jobs.services import dispatch, outbox
 from app.jobs.types import Menu, Queue
+from app.menu import MENU
+from config.logging import configure_logging
 from config.settings import JobsSettings, Settings
 
 log = get_logger(__name__)
@@ -121,3 +124,14 @@ def make_dispatcher(settings: Settings, menu: Menu) -> Dispatcher:
     publisher.config_from_object("celeryconfig")
     publisher.conf.broker_url = url
     return Dispatcher(engine, publisher, make_redis(url), listener, menu, settings)
+
+
+def serve(settings: Settings, menu: Menu = MENU) -> None:
+    """One dispatcher until SIGTERM or SIGINT: what `manage.py dispatcher` runs."""
+    configure_logging(settings)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log.info("dispatcher_started")
+    make_dispatcher(settings, menu).run(stop)
+    log.info("dispatcher_stopped")

@@ -12,6 +12,8 @@ from sqlalchemy import Engine
 from app.core.db import make_engine
 from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
+from app.oracle.adapters import OracleParts
+from app.oracle.adapters import from_settings as oracle_from_settings
 from config.settings import Settings, load_settings
 from tasks.heart import Heart
 
@@ -42,6 +44,11 @@ class Runtime:
     def waker(self) -> Waker:
         """Wakes the dispatcher after a commit that made work ready."""
         return Waker(self.broker, self.settings.jobs.wake_gap_seconds)
+
+    @cached_property
+    def oracle(self) -> OracleParts:
+        """The price source, and whose prices count."""
+        return oracle_from_settings(self.settings.oracle, self.cache)
 
     @cached_property
     def heart(self) -> Heart:

@@ -43,7 +43,7 @@ def get_logger(name: str) -> BoundLogger:
 
 def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """A processor: every value without its secrets, and as something JSON can hold."""
-    return {name: _redact_field(name, value, 0) for name, value in event.items()}
+    return redact_fields(event)
 
 
 def escape_controls(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -52,6 +52,11 @@ def escape_controls(_logger: Any, _method: str, event: EventDict) -> EventDict:
         _escape(name): _escape(value) if isinstance(value, str) and name != "exception" else value
         for name, value in event.items()
     }
+
+
+def redact_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for any mapping that is stored for people to read."""
+    return {str(name): _redact_field(name, value, 0) for name, value in fields.items()}
 
 
 def redact_text(text: str) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 
 from marshmallow import Schema, fields, post_dump, validate
 
-from app.core.http.schema import Bool, Int, QueryInt, StrictSchema, Text, Time, one_of
+from app.core.http.pages import page_schema
+from app.core.http.schema import Bool, Int, StrictSchema, Text, Time, one_of
+from app.core.paging import PageQuery
 from app.jobs.types import TERMINAL, Queue, Status
 
 VIEWS = ("scheduled", "retrying")
@@ -93,26 +95,19 @@ class BatchAnswerSchema(Schema):
     data = fields.List(fields.Nested(BatchItemSchema))
 
 
-class JobQuery(StrictSchema):
+class JobQuery(PageQuery):
     """Filters of the job list."""
 
     status = Text(validate=one_of(*Status))
     kind = Text()
     queue = Text(validate=one_of(*Queue))
     schedule = Text()
-    principal = Text(metadata={"description": "another principal's jobs, or `*` for all: needs ops:read"})
+    principal = Text(metadata={"description": "another principal's jobs, or `*` for everybody's: needs ops:read"})
     created_after = Time()
     created_before = Time()
-    limit = QueryInt(load_default=50, validate=validate.Range(1, 200))
-    cursor = Text()
 
 
-class JobPage(Schema):
-    """A page of jobs, newest first."""
-
-    data = fields.List(fields.Nested(JobSchema))
-    next_cursor = fields.String(allow_none=True)
-    has_more = fields.Boolean()
+JobPage = page_schema(JobSchema)
 
 
 class ResolveSchema(StrictSchema):
@@ -139,6 +134,13 @@ class JobKindsSchema(Schema):
     """The menu."""
 
     data = fields.List(fields.Nested(JobKindSchema))
+
+
+class CallbackKeySchema(Schema):
+    """What a receiver of callbacks checks signatures with."""
+
+    algorithm = fields.String()
+    key = fields.String(metadata={"description": "hexadecimal"})
 
 
 class CadenceSchema(StrictSchema):

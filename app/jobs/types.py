@@ -228,3 +228,16 @@ class ScheduleEntry:
     catch_up_limit: int = 1000
     catch_up_window_seconds: int = 7 * 86_400
     overlap: Overlap = Overlap.SKIP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """What a list is narrowed to; `principal` None means everybody's."""
+
+    principal: str | None
+    status: str | None = None
+    kind: str | None = None
+    queue: str | None = None
+    schedule: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None

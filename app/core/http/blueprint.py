@@ -11,7 +11,8 @@ def list_markets(query): ...
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
 import flask
 import flask_smorest
@@ -20,9 +21,19 @@ from webargs.core import missing
 from webargs.flaskparser import FlaskParser
 
 from app.core.errors import InvalidInput, UnsupportedMediaType
+from app.core.http.field_errors import field_errors, query_errors
 from app.core.http.guard import guard_of
 from app.core.http.json_body import parse_json
-from app.core.http.problems import field_errors, query_errors
+
+View = TypeVar("View", bound=Callable[..., Any])
+Location = Literal["json", "query"]
+
+
+class Decorator(Protocol):
+    """What keeps a view's type."""
+
+    def __call__(self, view: View) -> View:
+        """The view, wrapped."""
 
 
 class StrictParser(FlaskParser):
@@ -46,6 +57,21 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     """A blueprint whose views are all guarded and whose arguments are all strict."""
 
     ARGUMENTS_PARSER = StrictParser()
+
+    def route(self, rule: str, **options: Any) -> Decorator:
+        """As flask-smorest's, with a type."""
+        decorator: Decorator = super().route(rule, **options)
+        return decorator
+
+    def arguments(self, schema: type[Schema], *, location: Location = "json", **options: Any) -> Decorator:
+        """The view's first argument: a body, or a query string."""
+        decorator: Decorator = super().arguments(schema, location=location, **options)
+        return decorator
+
+    def response(self, status_code: int, schema: type[Schema] | None = None, **options: Any) -> Decorator:
+        """The view's answer: a value for `schema`, alone or with headers, or a ready response."""
+        decorator: Decorator = super().response(status_code, schema, **options)
+        return decorator
 
     def add_url_rule(
         self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **options: Any

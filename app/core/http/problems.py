@@ -6,7 +6,6 @@ The `type` is a stable URN made from the code. Details of unforeseen errors go t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flask import Flask, Response, g, json
@@ -16,7 +15,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, SecurityError
 
 from app.core import errors
-from app.core.errors import AppError, FieldError, InvalidInput
+from app.core.errors import AppError, InvalidInput
+from app.core.http.field_errors import field_errors
 from app.core.logging import get_logger
 
 MEDIA_TYPE = "application/problem+json"
@@ -61,33 +61,6 @@ def problem_response(error: AppError, *, status: int | None = None) -> Response:
     if body["status"] == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
-
-
-def field_errors(messages: Any, prefix: str = "") -> list[FieldError]:
-    """Marshmallow's nested messages as a flat list with JSON pointers; `prefix` is where the document hangs."""
-    return list(_flatten(messages, prefix))
-
-
-def query_errors(messages: Mapping[str, Any]) -> list[FieldError]:
-    """The same for a query string, where a field is named `?limit`."""
-    return [
-        {"pointer": "?" + str(name), "detail": error["detail"]}
-        for name, inner in messages.items()
-        for error in _flatten(inner, "")
-    ]
-
-
-def _flatten(messages: Any, pointer: str) -> Iterator[FieldError]:
-    if isinstance(messages, Mapping):
-        for key, inner in messages.items():
-            # Marshmallow files what concerns a whole object under `_schema`.
-            step = "" if key == "_schema" else "/" + str(key).replace("~", "~0").replace("/", "~1")
-            yield from _flatten(inner, pointer + step)
-    elif isinstance(messages, Sequence) and not isinstance(messages, str):
-        for inner in messages:
-            yield from _flatten(inner, pointer)
-    else:
-        yield {"pointer": pointer, "detail": str(messages)}
 
 
 def database_problem(error: Exception) -> AppError | None:

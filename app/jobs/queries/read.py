@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +11,7 @@ from sqlalchemy import Row, Select, select, text, union_all
 from sqlalchemy.orm import Session
 
 from app.jobs.models import ArchivedJob, Job
+from app.jobs.types import JobFilter
 
 SHOWN = (
     "id",
@@ -42,19 +42,6 @@ SHOWN = (
     "started_at",
     "finished_at",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFilter:
-    """What a list is narrowed to; `principal` None means everybody's."""
-
-    principal: str | None
-    status: str | None = None
-    kind: str | None = None
-    queue: str | None = None
-    schedule: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
 
 
 def find_job(session: Session, job_id: UUID) -> Row[Any] | None:

@@ -38,6 +38,11 @@ def lock_schedule(session: Session, name: str) -> Schedule | None:
     return session.scalar(select(Schedule).where(Schedule.name == name, ~Schedule.retired).with_for_update())
 
 
+def find_schedule(session: Session, name: str) -> Schedule | None:
+    """One schedule, as it is."""
+    return session.scalar(select(Schedule).where(Schedule.name == name, ~Schedule.retired))
+
+
 def list_schedules(session: Session) -> Sequence[Schedule]:
     """All schedules of the present deployment, by name."""
     return session.scalars(select(Schedule).where(~Schedule.retired).order_by(Schedule.name)).all()
@@ -61,12 +66,3 @@ def record_slot(
     """What became of a slot, or of `slots` skipped ones from this on. A slot that is there already is an error."""
     values: dict[str, Any] = {"schedule": schedule, "slot_at": slot_at, "job_id": job_id, "skipped": skipped}
     session.execute(insert(ScheduleSlot).values(**values, slots=slots))
-
-
-def prune_slots(session: Session, keep_days: int) -> int:
-    """Forget slots older than `keep_days`; the mark on the schedule keeps them from firing again."""
-    result = session.execute(
-        text("DELETE FROM schedule_slots WHERE slot_at < statement_timestamp() - make_interval(days => :days)"),
-        {"days": keep_days},
-    )
-    return int(result.rowcount)  # type: ignore[attr-defined]

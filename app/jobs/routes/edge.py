@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from flask import current_app, request
+from flask import Response, current_app, jsonify, request
+from marshmallow import ValidationError
 
-from app.core.errors import AppError, BadRequest, Forbidden
+from app.core.errors import AppError, BadRequest, Forbidden, InvalidInput
+from app.core.http.field_errors import field_errors
 from app.core.http.guard import current_principal
 from app.core.http.problems import type_uri
 from app.core.http.unit_of_work import after_commit, commit_request, current_session
 from app.jobs.adapters.wake import Waker
-from app.jobs.schemas import JobSchema
+from app.jobs.schemas import JobSchema, NewJobSchema
 from app.jobs.services import reading
 from app.jobs.services.enqueue import once
 from app.jobs.types import TERMINAL, JobKind, Menu, Status
 
-Answer = tuple[dict[str, Any], int, dict[str, str]]
 KEY = re.compile(r"[\x21-\x7e]{1,200}\Z")
 WAIT = re.compile(r"wait=(\d{1,4})\Z")
 POLL_AFTER_SECONDS = "1"
@@ -37,12 +38,21 @@ class JobsEdge:
     waiters: reading.Waiters
     key_keep_hours: int
     wait_max_seconds: int
+    callback_secret: bytes = field(repr=False)
 
 
 def edge() -> JobsEdge:
     """This app's jobs edge."""
     found: JobsEdge = current_app.extensions["jobs"]
     return found
+
+
+def reply(body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """JSON as it is: a replayed answer was made long ago, so no schema dumps it again."""
+    response = jsonify(body)
+    response.status_code = status
+    response.headers.update(headers or {})
+    return response
 
 
 def show(job: Any) -> dict[str, Any]:
@@ -55,6 +65,16 @@ def whose(operator_scope: str) -> str | None:
     """Whose jobs the caller reaches: only their own, or (None) everybody's with the operators' scope."""
     principal = current_principal()
     return None if principal.may(operator_scope) else principal.id
+
+
+def listed_principal(asked: str | None) -> str | None:
+    """Whose jobs a list shows: the caller's own, or with ops:read those of the one asked for, `*` being everybody."""
+    principal = current_principal()
+    if asked is None or asked == principal.id:
+        return principal.id
+    if not principal.may("ops:read"):
+        raise Forbidden("Other principals' jobs need the scope ops:read.", required_scope="ops:read")
+    return None if asked == "*" else asked
 
 
 def allow(kind: JobKind | None) -> None:
@@ -87,20 +107,20 @@ def at_most_once(key: str | None, route: str, act: Callable[[], dict[str, Any]])
     )
 
 
-def accepted(job: dict[str, Any], replayed: bool) -> Answer:
+def accepted(job: dict[str, Any], replayed: bool) -> Response:
     """202 with the job's address; with `Prefer: wait` 200 when it ends in time, else 202 as it then is."""
     headers = {"Location": job["links"]["self"]} | replay_header(replayed)
     seconds = wished_wait_seconds()
     if seconds == 0:
-        return job, 202, headers | {"Retry-After": POLL_AFTER_SECONDS}
+        return reply(job, 202, headers | {"Retry-After": POLL_AFTER_SECONDS})
     commit_request()
     session = current_session()
     seen = edge().waiters.wait(session, lambda: reading.get_job(session, UUID(job["id"]), principal=None), seconds)
     if seen is None:  # every place to wait is taken
-        return job, 202, headers | {"Retry-After": POLL_AFTER_SECONDS}
+        return reply(job, 202, headers | {"Retry-After": POLL_AFTER_SECONDS})
     ended = Status(seen.status) in TERMINAL
     headers |= {"Preference-Applied": f"wait={seconds}"} | ({} if ended else {"Retry-After": POLL_AFTER_SECONDS})
-    return show(seen), 200 if ended else 202, headers
+    return reply(show(seen), 200 if ended else 202, headers)
 
 
 def wished_wait_seconds() -> int:
@@ -119,6 +139,15 @@ def replay_header(replayed: bool) -> dict[str, str]:
     return {"Idempotency-Replayed": "true"} if replayed else {}
 
 
+def batch_body(item: dict[str, Any]) -> dict[str, Any] | AppError:
+    """One item of a batch, checked as a single submission would be; or what is wrong with it."""
+    try:
+        body: dict[str, Any] = NewJobSchema().load(item)
+    except ValidationError as error:
+        return InvalidInput(errors=field_errors(error.messages))
+    return body
+
+
 def batch_item(answer: UUID | AppError, found: Mapping[UUID, Any]) -> dict[str, Any]:
     """One item of a batch's answer: the job, or the problem that refused it."""
     if isinstance(answer, AppError):
@@ -129,7 +158,7 @@ def batch_item(answer: UUID | AppError, found: Mapping[UUID, Any]) -> dict[str, 
 
 def show_kind(kind: JobKind) -> dict[str, Any]:
     """A kind with the JSON Schema of its parameters, inlined."""
-    plugin = MarshmallowPlugin(schema_name_resolver=lambda _schema: False)
+    plugin = MarshmallowPlugin(schema_name_resolver=lambda _schema: False)  # type: ignore[arg-type, return-value]
     APISpec("kinds", "1", "3.1.0", plugins=[plugin])  # tells the plugin which JSON Schema dialect to speak
     return {
         "name": kind.name,
@@ -140,5 +169,5 @@ def show_kind(kind: JobKind) -> dict[str, Any]:
         "max_attempts": kind.max_attempts,
         "bulk": kind.bulk,
         "idempotency_key_required": kind.needs_key,
-        "params_schema": plugin.converter.schema2jsonschema(kind.params()),
+        "params_schema": plugin.converter.schema2jsonschema(kind.params()),  # type: ignore[union-attr]
     }

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app.core.clock import rfc3339
 from app.core.db import new_id
 from app.core.errors import FieldError
+from app.core.http.field_errors import field_errors
 from app.jobs.errors import AlreadyLive, InvalidParams, KeyReused, UnknownKind
 from app.jobs.queries import enqueue as queries
 from app.jobs.types import JobKind, Menu, NewJob
@@ -52,15 +53,6 @@ def check_params(kind: JobKind, params: Any, *, prefix: str = "/params") -> dict
     except ValidationError as error:
         raise InvalidParams(errors=field_errors(error.messages, prefix)) from error
     return params
-
-
-def field_errors(messages: Any, prefix: str) -> list[FieldError]:
-    """Marshmallow's nested messages as flat pointers."""
-    if isinstance(messages, dict):
-        return [e for name, inner in messages.items() for e in field_errors(inner, f"{prefix}/{name}")]
-    if isinstance(messages, list):
-        return [pointed(prefix, str(message)) for message in messages]
-    return [pointed(prefix, str(messages))]
 
 
 def enqueue(session: Session, job: NewJob) -> UUID:

@@ -12,14 +12,16 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from app.core.db import release
+from app.core.paging import Page, decode_cursor, page_of
 from app.jobs.errors import AlreadyEnded, JobNotFound, NotEnded, NotInDoubt
 from app.jobs.queries import effects
 from app.jobs.queries import read as queries
 from app.jobs.services.enqueue import enqueue, get_kind
-from app.jobs.types import TERMINAL, Menu, NewJob, Status
+from app.jobs.types import TERMINAL, JobFilter, Menu, NewJob, Status
 
 FIRST_LOOK_SECONDS = 0.01
 LONGEST_LOOK_SECONDS = 0.25
+LISTING = "jobs"
 
 
 def get_job(session: Session, job_id: UUID, *, principal: str | None) -> Row[Any]:
@@ -33,6 +35,13 @@ def get_job(session: Session, job_id: UUID, *, principal: str | None) -> Row[Any
 def get_jobs(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
     """Live jobs by id, in one statement: a batch that has just been submitted."""
     return {row.id: row for row in queries.find_jobs(session, job_ids)}
+
+
+def list_jobs(session: Session, wanted: JobFilter, *, cursor: str | None, limit: int) -> Page[Row[Any]]:
+    """A page of jobs, newest first, live and archived together; raises InvalidInput for a bad cursor."""
+    key = decode_cursor(LISTING, (UUID,), cursor)
+    rows = queries.list_jobs(session, wanted, before=key[0] if key else None, limit=limit + 1)
+    return page_of(rows, limit=limit, listing=LISTING, key=lambda row: (row.id,))
 
 
 def cancel_job(session: Session, job_id: UUID, *, principal: str | None) -> Row[Any]:

@@ -15,7 +15,7 @@ from app.core.errors import InvalidInput
 from app.core.logging import get_logger
 from app.jobs.errors import ScheduleNotFound
 from app.jobs.maths import aligned_anchor, cadence_fault, due_slots, next_slot, slots_to_run
-from app.jobs.models import Schedule
+from app.jobs.models import Schedule, ScheduleSlot
 from app.jobs.queries import schedules as queries
 from app.jobs.services.enqueue import Refused, enqueue, enqueue_all, get_kind
 from app.jobs.types import SYSTEM, Cadence, CatchUp, Menu, NewJob, ScheduleEntry
@@ -116,9 +116,27 @@ def _fire(session: Session, schedule: Schedule, slots: Sequence[datetime], menu:
             queries.record_slot(session, schedule.name, slot, job_id=answer, skipped=None)
 
 
+def list_schedules(session: Session) -> Sequence[Schedule]:
+    """All schedules of the present deployment, by name."""
+    return queries.list_schedules(session)
+
+
+def newest_slots(session: Session, name: str, limit: int) -> Sequence[ScheduleSlot]:
+    """What became of a schedule's last slots, newest first."""
+    return queries.list_slots(session, name, limit)
+
+
 def get_schedule(session: Session, name: str) -> Schedule:
+    """The schedule, to look at; raises ScheduleNotFound."""
+    return _there(queries.find_schedule(session, name))
+
+
+def lock_schedule(session: Session, name: str) -> Schedule:
     """The schedule, locked for a change; raises ScheduleNotFound."""
-    schedule = queries.lock_schedule(session, name)
+    return _there(queries.lock_schedule(session, name))
+
+
+def _there(schedule: Schedule | None) -> Schedule:
     if schedule is None:
         raise ScheduleNotFound()
     return schedule
@@ -126,7 +144,7 @@ def get_schedule(session: Session, name: str) -> Schedule:
 
 def pause(session: Session, name: str, paused: bool) -> Schedule:
     """Stop a schedule, or let it go on; the slots of the pause are then treated as those of an outage."""
-    schedule = get_schedule(session, name)
+    schedule = lock_schedule(session, name)
     schedule.paused = paused
     schedule.updated_at = queries.database_now(session)
     return schedule
@@ -138,7 +156,7 @@ def set_cadence(session: Session, name: str, cadence: Cadence | None) -> Schedul
         fault = cadence_fault(cadence)
         if fault:
             raise InvalidInput(fault, errors=[{"pointer": "/cadence", "detail": fault}])
-    schedule = get_schedule(session, name)
+    schedule = lock_schedule(session, name)
     schedule.override_interval_seconds = cadence.interval_seconds if cadence else None
     schedule.override_crontab = cadence.crontab if cadence else None
     schedule.override_time_zone = cadence.time_zone if cadence else None
@@ -151,7 +169,7 @@ def set_cadence(session: Session, name: str, cadence: Cadence | None) -> Schedul
 
 def run_now(session: Session, name: str, menu: Menu, *, principal: str, request_id: str | None) -> UUID:
     """Enqueue the schedule's job at once, outside its slots; raises AlreadyLive when it is running or queued."""
-    schedule = get_schedule(session, name)
+    schedule = lock_schedule(session, name)
     kind = get_kind(menu, schedule.kind)
     params: dict[str, Any] = dict(schedule.params)
     return enqueue(session, NewJob(kind=kind, params=params, principal=principal, request_id=request_id))

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
 from app.core.errors import AppError, Forbidden, InvalidInput
 from app.core.http.principal import Principal
 from app.jobs.errors import AlreadyLive, KeyRequired
-from app.jobs.schemas import NewJobSchema
-from app.jobs.services.enqueue import Refused, check_params, enqueue_all, field_errors, get_kind, pointed
+from app.jobs.services.enqueue import Refused, check_params, enqueue_all, get_kind, pointed
 from app.jobs.types import Menu, NewJob
 
 
@@ -49,7 +47,7 @@ def new_job(
 
 def submit_all(
     session: Session,
-    items: Sequence[Mapping[str, Any]],
+    items: Sequence[Mapping[str, Any] | AppError],
     menu: Menu,
     principal: Principal,
     *,
@@ -57,16 +55,16 @@ def submit_all(
     has_key: bool,
 ) -> list[UUID | AppError]:
     """Enqueue a batch in one statement; each item's job id, or the error that refused it. O(items)."""
-    schema = NewJobSchema()
-    answers: list[NewJob | AppError] = []
-    for item in items:
+
+    def checked(item: Mapping[str, Any] | AppError) -> NewJob | AppError:
+        if isinstance(item, AppError):
+            return item
         try:
-            body = schema.load(dict(item))
-            answers.append(new_job(body, menu, principal, request_id=request_id, has_key=has_key))
-        except ValidationError as error:
-            answers.append(InvalidInput(errors=field_errors(error.messages, "")))
+            return new_job(item, menu, principal, request_id=request_id, has_key=has_key)
         except AppError as error:
-            answers.append(error)
+            return error
+
+    answers = [checked(item) for item in items]
     inserted = iter(enqueue_all(session, [answer for answer in answers if isinstance(answer, NewJob)]))
     return [_settled(next(inserted)) if isinstance(answer, NewJob) else answer for answer in answers]
 

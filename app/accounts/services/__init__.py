@@ -1,0 +1,1 @@
+"""The use cases of accounts, by topic. They never commit."""

@@ -1,0 +1,1 @@
+"""Pure parts of the oracle: the update's layout, its verification, price arithmetic, validity."""

@@ -1,0 +1,1 @@
+"""All SQL of the oracle: feeds and their latest prices, the history."""

@@ -1,0 +1,77 @@
+"""`/v1/prices`: the latest prices with their validity, and the history of one feed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, current_app, jsonify, request
+from marshmallow import Schema
+
+from app.core.clock import utc_now
+from app.core.http.blueprint import Blueprint
+from app.core.http.guard import require
+from app.core.http.pages import page_answer
+from app.core.http.unit_of_work import current_session
+from app.core.paging import Page
+from app.oracle import schemas
+from app.oracle.adapters import OracleParts
+from app.oracle.services.read import list_history, list_quotes
+
+LATEST_SECONDS = 1
+HISTORY_SECONDS = 10
+
+blueprint = Blueprint("prices", __name__, url_prefix="/v1/prices", description="Verified prices")
+BLUEPRINTS = (blueprint,)
+
+
+@blueprint.route("", methods=["GET"])
+@require("oracle:read")
+@blueprint.arguments(schemas.QuoteQuery, location="query")
+@blueprint.response(200, schemas.QuotePage)
+def latest(query: dict[str, Any]) -> Response:
+    """The latest prices by symbol, each with what it is good for: `open`, `margin`, `liquidate`, `funding`.
+
+    A price may be up to ten seconds behind the newest recorded one; its validity is judged now, by its own time.
+    """
+    names = [*query.get("symbol", ()), *query.get("feed", ())]
+    parts: OracleParts = current_app.extensions["oracle"]
+    page = list_quotes(
+        current_session(),
+        rules=parts.rules,
+        now=utc_now(),
+        cache=parts.cache,
+        names=names or None,
+        cursor=query["cursor"],
+        limit=query["limit"],
+    )
+    return _answer(page, schemas.QuoteSchema(), [schemas.quote_view(quote) for quote in page.items], LATEST_SECONDS)
+
+
+@blueprint.route("/<path:name>/history", methods=["GET"])
+@require("oracle:read")
+@blueprint.arguments(schemas.HistoryQuery, location="query")
+@blueprint.response(200, schemas.PricePage)
+def history(query: dict[str, Any], name: str) -> Response:
+    """The recorded prices of the feed called `name` (symbol or id), newest first."""
+    page = list_history(
+        current_session(),
+        name,
+        start=query["start"],
+        end=query["end"] or utc_now(),
+        cursor=query["cursor"],
+        limit=query["limit"],
+    )
+    views = [schemas.price_view(price) for price in page.items]
+    answer = _answer(page, schemas.PriceSchema(), views, HISTORY_SECONDS)
+    answer.add_etag()
+    answer.make_conditional(request)
+    return answer
+
+
+def _answer(page: Page[Any], schema: Schema, views: list[dict[str, Any]], max_age: int) -> Response:
+    body, headers = page_answer(page)
+    answer = jsonify(body | {"data": schema.dump(views, many=True)})
+    answer.headers.update(headers)
+    answer.cache_control.private = True
+    answer.cache_control.max_age = max_age
+    return answer

@@ -1,0 +1,111 @@
+"""Prices as HTTP shows them: decimals in strings beside the exact integers that were signed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from app.core.http.pages import page_schema
+from app.core.http.schema import DecimalString, Hash32, StrictSchema, Text, Time, WholeString
+from app.core.paging import PageQuery
+from app.oracle.maths.price import as_decimal, confidence_bps
+from app.oracle.types import Action, Price, Quote, Validity
+
+MAX_NAMES = 100
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SignedSchema(StrictSchema):
+    """What the publishers signed: value = integer · 10^expo."""
+
+    price = WholeString()
+    conf = WholeString()
+    ema_price = WholeString()
+    ema_conf = WholeString()
+    expo = fields.Integer()
+    slot = WholeString(metadata={"description": "the slot of the signed root"})
+    sequence = WholeString(metadata={"description": "the sequence number of the signed message"})
+
+
+class PriceSchema(Schema):
+    """A verified price: the true one lies within `confidence` of it. `ema_` is the source's moving average."""
+
+    price = DecimalString()
+    confidence = DecimalString()
+    confidence_bps = fields.Integer(
+        allow_none=True, metadata={"description": "rounded up; null for a price that is not positive"}
+    )
+    ema_price = DecimalString()
+    ema_confidence = DecimalString()
+    publish_time = Time()
+    signed = fields.Nested(SignedSchema)
+
+
+class QuoteSchema(Schema):
+    """A feed's latest price, with what it is good for at `as_of`."""
+
+    feed = fields.String(metadata={"description": "0x and 64 hexadecimal digits"})
+    symbol = fields.String()
+    source = fields.String()
+    price = fields.Nested(PriceSchema, allow_none=True)
+    validity = fields.Dict(
+        keys=fields.String(validate=validate.OneOf(list(Action))),
+        values=fields.String(validate=validate.OneOf(list(Validity))),
+        metadata={"description": "for each action `fresh`, or why the price may not be used for it"},
+    )
+    as_of = Time()
+
+
+class QuoteQuery(PageQuery):
+    """Which feeds; all of them when none are named."""
+
+    symbol = fields.List(Text(validate=validate.Length(1, 100)), validate=validate.Length(max=MAX_NAMES))
+    feed = fields.List(Hash32(), validate=validate.Length(max=MAX_NAMES))
+
+
+class HistoryQuery(PageQuery):
+    """Which stretch: from ≤ publish time < to."""
+
+    start = Time(data_key="from", load_default=FIRST)
+    end = Time(data_key="to", load_default=None)
+
+    @validates_schema
+    def _ends_after_it_starts(self, data: dict[str, Any], **_: Any) -> None:
+        if data["end"] is not None and data["end"] < data["start"]:
+            raise ValidationError("Before `from`.", "to")
+
+
+QuotePage = page_schema(QuoteSchema)
+PricePage = page_schema(PriceSchema)
+
+
+def price_view(price: Price) -> dict[str, Any]:
+    """A price as PriceSchema dumps it."""
+
+    def scaled(value: int) -> Decimal:
+        return as_decimal(value, price.expo)
+
+    return {
+        "price": scaled(price.price),
+        "confidence": scaled(price.conf),
+        "confidence_bps": confidence_bps(price.price, price.conf) if price.price > 0 else None,
+        "ema_price": scaled(price.ema_price),
+        "ema_confidence": scaled(price.ema_conf),
+        "publish_time": price.publish_time,
+        "signed": price,
+    }
+
+
+def quote_view(quote: Quote) -> dict[str, Any]:
+    """A quote as QuoteSchema dumps it."""
+    return {
+        "feed": "0x" + quote.feed.id.hex(),
+        "symbol": quote.feed.symbol,
+        "source": quote.feed.source,
+        "price": None if quote.price is None else price_view(quote.price),
+        "validity": {str(action): str(verdict) for action, verdict in quote.validity.items()},
+        "as_of": quote.as_of,
+    }

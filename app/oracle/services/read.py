@@ -1,0 +1,102 @@
+"""Prices for readers, each with what it is good for now. A price is never given out without its validity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from app.core.paging import Page, decode_cursor, page_of
+from app.oracle.adapters.price_cache import PriceCache
+from app.oracle.errors import FeedUnknown
+from app.oracle.maths.validity import REFUSALS, validities
+from app.oracle.queries import feeds as feed_queries
+from app.oracle.queries import prices as price_queries
+from app.oracle.services.feeds import get_feeds, select_feeds
+from app.oracle.types import Action, FeedPrice, Price, Quote, Rules, Validity
+
+LISTING = "oracle_prices"
+
+
+def get_quotes(
+    session: Session,
+    *,
+    rules: Rules,
+    now: datetime,
+    names: Sequence[str] | None = None,
+    cache: PriceCache | None = None,
+) -> Sequence[Quote]:
+    """The latest prices of the named feeds (of all, when none are named), by symbol or `0x` id.
+
+    With `cache`, a price may be some seconds older than the table's; its validity is judged by its own publish time all
+    the same. Leave the cache out where money moves. Raises FeedUnknown. O(feeds).
+    """
+    return [quote(known, rules, now) for known in _latest(session, names, cache)]
+
+
+def quote(known: FeedPrice, rules: Rules, now: datetime) -> Quote:
+    """A feed's latest price with its validity for every action at `now`."""
+    return Quote(known.feed, known.price, validities(known.price, rules, now), as_of=now)
+
+
+def usable_price(found: Quote, action: Action) -> Price:
+    """The quote's price if it is valid for `action`.
+
+    Raises PriceMissing, PriceNotPositive, PriceFromTheFuture, PriceStale or ConfidenceTooWide.
+    """
+    verdict = found.validity[action]
+    if found.price is None or verdict is not Validity.FRESH:
+        raise REFUSALS[verdict](feed="0x" + found.feed.id.hex(), symbol=found.feed.symbol, action=str(action))
+    return found.price
+
+
+def list_quotes(
+    session: Session,
+    *,
+    rules: Rules,
+    now: datetime,
+    cache: PriceCache,
+    names: Sequence[str] | None,
+    cursor: str | None,
+    limit: int,
+) -> Page[Quote]:
+    """A page of what `get_quotes` gives, by symbol; also raises InvalidInput for a bad cursor."""
+    key = decode_cursor(LISTING, (str,), cursor)
+    quotes = get_quotes(session, rules=rules, now=now, names=names, cache=cache)
+    left = sorted((found for found in quotes if key is None or found.feed.symbol > key[0]), key=_symbol)
+    return page_of(left[: limit + 1], limit=limit, listing=LISTING, key=lambda found: (found.feed.symbol,))
+
+
+def list_history(
+    session: Session, name: str, *, start: datetime, end: datetime, cursor: str | None, limit: int
+) -> Page[Price]:
+    """A page of a feed's recorded prices with start ≤ publish time < end, newest first. O(limit + months).
+
+    Raises FeedUnknown, and InvalidInput for a bad cursor.
+    """
+    (known,) = get_feeds(session, [name])
+    listing = f"{LISTING}:{known.feed.id.hex()}"
+    key = decode_cursor(listing, (datetime,), cursor)
+    before = end if key is None else min(end, key[0])  # a feed has one price a publish time
+    found = price_queries.list_history(session, known.feed.id, start, before, limit + 1)
+    return page_of(found, limit=limit, listing=listing, key=lambda price: (price.publish_time,))
+
+
+def _symbol(found: Quote) -> str:
+    return found.feed.symbol
+
+
+def _latest(session: Session, names: Sequence[str] | None, cache: PriceCache | None) -> Sequence[FeedPrice]:
+    if cache is None:
+        return get_feeds(session, names)
+    known = cache.find()
+    if known is None:
+        known = feed_queries.list_feeds(session)
+        cache.put(known)
+    if names is None:
+        return known
+    try:
+        return select_feeds(known, names)
+    except FeedUnknown:
+        return get_feeds(session, names)  # it may have been registered since

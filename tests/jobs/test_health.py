@@ -1,0 +1,60 @@
+"""Readiness tells of progress; metrics tell of the queue, to who holds the token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from pydantic import SecretStr
+
+from app.core.http.principal import Credentials, Principal
+from app.factory import create_app
+from config.settings import Settings
+
+
+def nobody(_: Credentials) -> Principal:
+    """These routes ask nobody's name."""
+    raise AssertionError("asked who it is")
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    app = create_app(settings.model_copy(update={"metrics_token": SecretStr("a-token")}), authenticate=nobody)
+    yield app
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()
+
+
+def test_a_fresh_system_is_ready(app: Flask) -> None:
+    client = app.test_client()
+    assert client.get("/health/live").json == {"status": "live"}
+    answer = client.get("/health/ready")
+    assert (answer.status_code, answer.json["status"]) == (200, "ready")
+    assert all(check["ok"] for check in answer.json["checks"])
+
+
+def test_a_queue_that_stands_is_not_ready(app: Flask, add: Callable[..., UUID], sql: Callable[..., Any]) -> None:
+    add()
+    sql("UPDATE jobs SET run_at = now() - interval '1 minute'")
+    answer = app.test_client().get("/health/ready")
+    assert answer.status_code == 503
+    assert [check["name"] for check in answer.json["checks"] if not check["ok"]] == ["queue"]
+    sql(
+        "UPDATE jobs SET status = 'running', claim_token = gen_random_uuid(), lease_until = now(), started_at = now(),"
+        " attempt = 1"
+    )
+    assert app.test_client().get("/health/ready").status_code == 200
+
+
+def test_metrics_need_their_token(app: Flask, add: Callable[..., UUID]) -> None:
+    add()
+    client = app.test_client()
+    assert client.get("/metrics").status_code == 401
+    assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
+    text = client.get("/metrics", headers={"Authorization": "Bearer a-token"}).text
+    assert 'watchkeeper_jobs{queue="default",status="queued"} 1.0' in text
+    assert "watchkeeper_queue_oldest_seconds" in text
+    assert "watchkeeper_outbox_waiting 0.0" in text
