@@ -6,17 +6,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from app.perps.types.changes import PositionChange
-from app.perps.types.positions import Position, PositionStatus
+from app.perps.types.positions import Folded, Liquidation, Position, PositionStatus
 from app.perps.types.vocabulary import Effect, Mode
 
 _ENDS = {Effect.CLOSE: PositionStatus.CLOSED, Effect.LIQUIDATE: PositionStatus.LIQUIDATED}
 
 
-def folded(protocol: str, position: Position | None, changes: Iterable[PositionChange]) -> Position | None:
-    """The position after `changes`; None as long as nothing has opened it."""
+def folded(protocol: str, position: Position | None, changes: Iterable[PositionChange]) -> Folded:
+    """What `changes` make of the position, and the liquidations among them."""
+    liquidations: list[Liquidation] = []
     for change in changes:
+        if change.effect is Effect.LIQUIDATE and position is not None and position.status is PositionStatus.OPEN:
+            liquidations.append(_liquidation(position, change))
         position = _step(protocol, position, change)
-    return position
+    return Folded(position, tuple(liquidations))
 
 
 def _step(protocol: str, position: Position | None, change: PositionChange) -> Position | None:
@@ -90,6 +93,27 @@ def _ended(position: Position, change: PositionChange) -> Position:
         fee = min(fee, max(equity, 0))
     ended = replace(position, status=_ENDS[change.effect], exit_price_wad=change.exit_price_wad)
     return _paid(ended, change, fee)
+
+
+def _liquidation(position: Position, change: PositionChange) -> Liquidation:
+    if change.liquidator is None or change.exit_price_wad is None:
+        raise ValueError("a liquidation has a liquidator and a price")
+    return Liquidation(
+        protocol=position.protocol,
+        key=position.key,
+        market_id=position.market_id,
+        owner=position.owner,
+        side=position.side,
+        size_wad=position.size_wad,
+        liquidator=change.liquidator,
+        price_wad=change.exit_price_wad,
+        fee_wad=change.fee_wad,
+        realized_pnl_wad=change.realized_pnl_wad,
+        funding_paid_wad=change.funding_paid_wad,
+        bad_debt_wad=change.bad_debt_wad,
+        insurance_paid_wad=change.insurance_paid_wad,
+        place=change.place,
+    )
 
 
 def _paid(position: Position, change: PositionChange, fee_wad: int) -> Position:

@@ -95,6 +95,35 @@ class Position:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Liquidation:
+    """A liquidation that the chain tells of. `fee_wad` is the liquidator's bonus; `bad_debt_wad` what the position's
+    equity lacked below nothing; `insurance_paid_wad` what was taken from the insurance for both."""
+
+    protocol: str
+    key: str
+    market_id: str
+    owner: bytes
+    side: Side
+    size_wad: int
+    liquidator: bytes
+    price_wad: int
+    fee_wad: int
+    realized_pnl_wad: int
+    funding_paid_wad: int
+    bad_debt_wad: int
+    insurance_paid_wad: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What a fold has come to: the position, None as long as nothing has opened it, and its liquidations on the way."""
+
+    position: Position | None
+    liquidations: tuple[Liquidation, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Prospects:
     """What an open position is worth at a price: see maths/margin.py for the roundings."""
