@@ -1,6 +1,7 @@
 """Every feature's tables, imported in one place, so that migrations see the whole metadata."""
 
 from app.accounts import models as _accounts
+from app.chain import models as _chain
 from app.core import events as _outbox
 from app.core.db import Base
 from app.jobs import models as _jobs
@@ -9,4 +10,4 @@ from app.perps import models as _perps
 
 metadata = Base.metadata
 
-__all__ = ["_accounts", "_jobs", "_oracle", "_outbox", "_perps", "metadata"]
+__all__ = ["_accounts", "_chain", "_jobs", "_oracle", "_outbox", "_perps", "metadata"]

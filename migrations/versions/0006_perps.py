@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-revision = "0005_perps"
-down_revision = "0004_oracle"
+revision = "0006_perps"
+down_revision = "0005_chain_events"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,21 @@
+"""The outside world of the chain feature: JSON-RPC nodes. Built once at an edge, from settings, and handed down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.chain.adapters.providers import Providers
+from app.chain.adapters.rpc import Provider
+
+if TYPE_CHECKING:  # pydantic costs a command line more start-up time than all the rest
+    from config.settings import ChainSettings
+
+
+def from_settings(settings: ChainSettings) -> Providers:
+    """The chain's providers, in the configured order; nothing is asked of them yet."""
+    return Providers(
+        [
+            Provider(url.get_secret_value(), chain_id=settings.chain_id, timeout_seconds=settings.rpc_timeout_seconds)
+            for url in settings.rpc_urls
+        ]
+    )

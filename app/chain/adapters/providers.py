@@ -1,0 +1,50 @@
+"""The providers of one chain, of which a tick pins one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from app.chain import errors
+from app.chain.adapters.rpc import Provider
+from app.core.logging import get_logger
+
+T = TypeVar("T")
+log = get_logger(__name__)
+
+
+class Providers:
+    """The providers of one chain, in order of preference. Builds nothing and asks nothing until it is used."""
+
+    def __init__(self, providers: Sequence[Provider]):
+        if not providers:
+            raise ValueError("a chain needs at least one provider")
+        self._providers = tuple(providers)
+        self.chain_id = providers[0].chain_id
+
+    def pin(self, read: Callable[[Provider], T]) -> tuple[Provider, T]:
+        """The first provider whose `read` succeeds, and what it read. Use that one for the whole tick.
+
+        Nodes disagree about the head; mixing their answers within a tick would look like a reorg. Raises the last
+        provider's failure when none answers; an error of the request itself is raised at once.
+        """
+        for provider in self._providers[:-1]:
+            try:
+                return provider, read(provider)
+            except errors.NODE_FAULTS as failure:
+                log.warning("node_passed_over", node=provider.name, code=failure.code)
+        return self._providers[-1], read(self._providers[-1])
+
+    def pinned(self) -> Provider:
+        """A provider that answers, for a tick that begins with no read of its own."""
+        return self.pin(lambda provider: provider.call("eth_chainId"))[0]
+
+    @property
+    def requests_sent(self) -> int:
+        """Requests sent to all of them since the start."""
+        return sum(provider.requests_sent for provider in self._providers)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for provider in self._providers:
+            provider.close()

@@ -1,0 +1,189 @@
+"""What can go wrong with a node, a range, a transaction. Each class says whether trying again can help."""
+
+from __future__ import annotations
+
+from app.core.errors import AppError, Conflict, InvalidInput, OutboundFailed, OutboundRefused
+
+
+class NodeFailed(OutboundFailed):
+    """The node failed to answer as it should; try again."""
+
+    code = "chain.node_failed"
+
+
+class NodeTimeout(NodeFailed):
+    """The node did not answer in time."""
+
+    code = "chain.node_timeout"
+
+
+class NodeUnreachable(NodeFailed):
+    """The node cannot be reached."""
+
+    code = "chain.node_unreachable"
+
+
+class NodeRateLimited(NodeFailed):
+    """The node's provider asks for fewer requests."""
+
+    code = "chain.node_rate_limited"
+
+
+class NodeAnswerInvalid(NodeFailed):
+    """The node's answer is not what JSON-RPC and the method promise."""
+
+    code = "chain.node_answer_invalid"
+
+
+class BlockUnavailable(NodeFailed):
+    """The node does not have that block (yet)."""
+
+    code = "chain.block_unavailable"
+
+
+class NodeInconsistent(NodeFailed):
+    """The node's answers do not belong together: its chain changed meanwhile, or it contradicts itself."""
+
+    code = "chain.node_inconsistent"
+
+
+class NodeBehind(NodeFailed):
+    """The node lags behind what was final already."""
+
+    code = "chain.node_behind"
+
+
+class NodeRefused(OutboundRefused):
+    """The node refused the request; the same request will be refused again."""
+
+    code = "chain.node_refused"
+
+
+class BadKey(NodeRefused):
+    """The node's provider does not accept our key."""
+
+    code = "chain.bad_key"
+
+
+class MethodMissing(NodeRefused):
+    """The node does not know that method."""
+
+    code = "chain.method_missing"
+
+
+class ChainMismatch(NodeRefused):
+    """The node serves another chain than the one configured."""
+
+    code = "chain.chain_mismatch"
+
+
+class AnswerTooLarge(NodeRefused):
+    """The node's answer is larger than we take in one piece; ask for less."""
+
+    code = "chain.answer_too_large"
+
+
+class RangeTooLarge(NodeRefused):
+    """The node refuses that many blocks or logs in one answer; ask for less.
+
+    `suggested_blocks`: a size the node says works for this very request. `cap_blocks`: a limit that holds for every
+    request to it, worth remembering. Either may be None.
+    """
+
+    code = "chain.range_too_large"
+
+    def __init__(
+        self, detail: str | None = None, *, suggested_blocks: int | None = None, cap_blocks: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.suggested_blocks = suggested_blocks
+        self.cap_blocks = cap_blocks
+
+
+class ExecutionReverted(AppError):
+    """The contract reverted the call. `data` is what it returned, empty when it said nothing."""
+
+    code = "chain.execution_reverted"
+    status = 409
+
+    def __init__(self, detail: str | None = None, *, data: bytes = b"") -> None:
+        super().__init__(detail)
+        self.data = data
+
+
+class TransactionRefused(AppError):
+    """The node does not take the transaction."""
+
+    code = "chain.transaction_refused"
+    status = 409
+
+
+class NonceTooLow(TransactionRefused):
+    """The transaction's nonce has been used already."""
+
+    code = "chain.nonce_too_low"
+
+
+class NonceTooHigh(TransactionRefused):
+    """The transaction's nonce leaves a gap that the node does not queue."""
+
+    code = "chain.nonce_too_high"
+
+
+class Underpriced(TransactionRefused):
+    """The transaction's fees are below what the node takes, or too little above the one it would replace."""
+
+    code = "chain.underpriced"
+
+
+class AlreadyKnown(TransactionRefused):
+    """The node holds this very transaction already."""
+
+    code = "chain.already_known"
+
+
+class InsufficientFunds(TransactionRefused):
+    """The signer's balance does not cover the transaction's value and gas."""
+
+    code = "chain.insufficient_funds"
+
+
+class ForkSeen(NodeFailed):
+    """The node's chain differs from the one indexed: a reorg to heal."""
+
+    code = "chain.fork_seen"
+
+
+class CursorMoved(Conflict):
+    """Somebody else indexed or rewound this contract set meanwhile; nothing was written."""
+
+    code = "chain.cursor_moved"
+    retryable = True
+
+
+class SetHalted(Conflict):
+    """Indexing of this contract set is halted until an operator resumes it."""
+
+    code = "chain.set_halted"
+
+
+class MalformedEvent(AppError):
+    """The log does not fit the event's ABI."""
+
+    code = "chain.malformed_event"
+
+
+class UnsupportedAbi(InvalidInput):
+    """The ABI cannot be used."""
+
+    code = "chain.unsupported_abi"
+
+
+class InvalidProtocol(InvalidInput):
+    """The protocol file is not valid."""
+
+    code = "chain.invalid_protocol"
+
+
+# What another provider of the same chain might do better; the rest is the same everywhere.
+NODE_FAULTS = (NodeFailed, BadKey, MethodMissing, ChainMismatch)

@@ -1,0 +1,1 @@
+"""Pure decisions: range sizes, fork points, words of an ABI."""

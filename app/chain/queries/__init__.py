@@ -1,0 +1,1 @@
+"""What the chain feature keeps in Postgres: all of its SQL."""

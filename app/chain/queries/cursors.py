@@ -1,0 +1,192 @@
+"""Statements on cursors: where each contract set stands, and the lock that orders writers of one chain."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from app.chain.errors import CursorMoved
+from app.chain.types.indexing import Cursor, RangeSize
+
+# One writer a chain at a time: a reorg found by one contract set rewinds them all, and none may write beside it.
+# Held to the end of the transaction; no network is waited on under it.
+LOCK_CHAIN = text("SELECT pg_advisory_xact_lock(hashtextextended('chain_writer:' || CAST(:chain_id AS text), 0))")
+
+OPEN = text(
+    """
+    INSERT INTO chain_cursors (chain_id, name, start_block, next_block, range_blocks)
+    VALUES (:chain_id, :name, :start_block, :start_block, :range_blocks)
+    ON CONFLICT DO NOTHING
+    """
+)
+
+FIND = text(
+    """
+    SELECT chain_id, name, start_block, next_block, tip_hash, tip_at, head_block, final_block, range_blocks,
+           range_ceiling, range_successes, halted_reason
+    FROM chain_cursors WHERE chain_id = :chain_id AND name = :name
+    """
+)
+
+# Compare-and-set: only from where the range was read from. The block's time is that of the new tip.
+ADVANCE = text(
+    """
+    UPDATE chain_cursors
+    SET next_block = :next_block, tip_hash = :tip_hash, tip_at = :tip_at, head_block = :head_block,
+        final_block = greatest(final_block, :final_block), range_blocks = :range_blocks,
+        range_ceiling = :range_ceiling, range_successes = :range_successes, checked_at = now()
+    WHERE chain_id = :chain_id AND name = :name AND next_block = :from_block
+      AND tip_hash IS NOT DISTINCT FROM CAST(:from_hash AS bytea) AND halted_at IS NULL
+    RETURNING chain_id, name, start_block, next_block, tip_hash, tip_at, head_block, final_block, range_blocks,
+              range_ceiling, range_successes, halted_reason
+    """
+)
+
+# What a look at the head found, when there was nothing to read.
+LOOKED = text(
+    """
+    UPDATE chain_cursors
+    SET head_block = :head_block, final_block = greatest(final_block, :final_block), checked_at = now()
+    WHERE chain_id = :chain_id AND name = :name
+    """
+)
+
+KEEP_SIZE = text(
+    """
+    UPDATE chain_cursors
+    SET range_blocks = :range_blocks, range_ceiling = :range_ceiling, range_successes = :range_successes
+    WHERE chain_id = :chain_id AND name = :name
+    """
+)
+
+# Every set of the chain that went past :from_block stands before it again, on the header kept of the block below.
+REWIND = text(
+    """
+    UPDATE chain_cursors c
+    SET next_block = greatest(c.start_block, :from_block), rewinds = c.rewinds + 1,
+        final_block = least(c.final_block, :from_block - 1), tip_hash = below.hash, tip_at = below.mined_at
+    FROM chain_cursors self
+    LEFT JOIN chain_headers below
+      ON below.chain_id = self.chain_id AND below.number = greatest(self.start_block, :from_block) - 1
+     AND self.start_block < :from_block
+    WHERE c.chain_id = :chain_id AND self.chain_id = c.chain_id AND self.name = c.name AND c.next_block > :from_block
+      AND c.next_block > c.start_block
+    """
+)
+
+FIRST_START = text("SELECT min(start_block) FROM chain_cursors WHERE chain_id = :chain_id")
+
+HIGHEST_FINAL = text("SELECT max(final_block) FROM chain_cursors WHERE chain_id = :chain_id")
+
+HALT = text(
+    """
+    UPDATE chain_cursors SET halted_at = now(), halted_reason = :reason
+    WHERE chain_id = :chain_id AND halted_at IS NULL
+    """
+)
+
+RESUME = text(
+    """
+    UPDATE chain_cursors SET halted_at = NULL, halted_reason = NULL
+    WHERE chain_id = :chain_id AND halted_at IS NOT NULL
+    """
+)
+
+
+def lock_chain(session: Session, chain_id: int) -> None:
+    """Wait until no other transaction writes this chain's events, headers or cursors; then be the one that does."""
+    session.execute(LOCK_CHAIN, {"chain_id": chain_id})
+
+
+def open_cursor(session: Session, *, chain_id: int, name: str, start_block: int, range_blocks: int) -> None:
+    """Make the set's cursor at its start block, unless there is one."""
+    session.execute(
+        OPEN, {"chain_id": chain_id, "name": name, "start_block": start_block, "range_blocks": range_blocks}
+    )
+
+
+def find_cursor(session: Session, chain_id: int, name: str) -> Cursor | None:
+    """The set's cursor, or None when nothing of it was ever indexed."""
+    row = session.execute(FIND, {"chain_id": chain_id, "name": name}).one_or_none()
+    return None if row is None else _cursor(row)
+
+
+def advance(
+    session: Session,
+    cursor: Cursor,
+    *,
+    next_block: int,
+    tip_hash: bytes,
+    tip_at: datetime,
+    head_block: int,
+    final_block: int | None,
+    size: RangeSize,
+) -> Cursor:
+    """Move `cursor` on; raises CursorMoved when it is no longer where it was read, or halted."""
+    values = {
+        "chain_id": cursor.chain_id,
+        "name": cursor.name,
+        "from_block": cursor.next_block,
+        "from_hash": cursor.tip_hash,
+        "next_block": next_block,
+        "tip_hash": tip_hash,
+        "tip_at": tip_at,
+        "head_block": head_block,
+        "final_block": final_block,
+    }
+    row = session.execute(ADVANCE, values | _size(size)).one_or_none()
+    if row is None:
+        raise CursorMoved()
+    return _cursor(row)
+
+
+def looked(session: Session, cursor: Cursor, *, head_block: int, final_block: int | None) -> None:
+    """Note what the node's head was, when there was nothing new to read."""
+    values = {"chain_id": cursor.chain_id, "name": cursor.name, "head_block": head_block, "final_block": final_block}
+    session.execute(LOOKED, values)
+
+
+def keep_size(session: Session, cursor: Cursor, size: RangeSize) -> None:
+    """Remember what a refusal taught, so that not even a killed worker forgets it."""
+    session.execute(KEEP_SIZE, {"chain_id": cursor.chain_id, "name": cursor.name} | _size(size))
+
+
+def rewind(session: Session, chain_id: int, from_block: int) -> None:
+    """Put every cursor of the chain that is past `from_block` back before it. Headers below must still be there."""
+    session.execute(REWIND, {"chain_id": chain_id, "from_block": from_block})
+
+
+def first_start(session: Session, chain_id: int) -> int | None:
+    """The lowest block any set of the chain begins with."""
+    first: int | None = session.execute(FIRST_START, {"chain_id": chain_id}).scalar_one()
+    return first
+
+
+def highest_final(session: Session, chain_id: int) -> int | None:
+    """The highest block that any set of the chain has treated as final."""
+    highest: int | None = session.execute(HIGHEST_FINAL, {"chain_id": chain_id}).scalar_one()
+    return highest
+
+
+def halt(session: Session, chain_id: int, reason: str) -> None:
+    """Stop all sets of the chain until `resume`."""
+    session.execute(HALT, {"chain_id": chain_id, "reason": reason})
+
+
+def resume(session: Session, chain_id: int) -> None:
+    """Let the chain's sets go on."""
+    session.execute(RESUME, {"chain_id": chain_id})
+
+
+def _size(size: RangeSize) -> dict[str, Any]:
+    return {"range_blocks": size.blocks, "range_ceiling": size.ceiling, "range_successes": size.successes}
+
+
+def _cursor(row: Row[Any]) -> Cursor:
+    values = row._asdict()
+    size = RangeSize(values.pop("range_blocks"), values.pop("range_ceiling"), values.pop("range_successes"))
+    tip_hash = values.pop("tip_hash")
+    return Cursor(**values, tip_hash=None if tip_hash is None else bytes(tip_hash), size=size)

@@ -1,0 +1,1 @@
+"""Use cases: index a contract set, heal reorgs."""

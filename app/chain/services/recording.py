@@ -1,0 +1,97 @@
+"""Recording a range that was read: headers, raw events, projections and the cursor, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from app.chain.errors import CursorMoved, ForkSeen, MalformedEvent
+from app.chain.queries import cursors, events, headers
+from app.chain.services.work import Work
+from app.chain.types.blocks import ContractSet, Event
+from app.chain.types.indexing import Alarm, Cursor, RangeSize, Window
+
+
+def record(
+    work: Work, cursor: Cursor, window: Window, *, head_block: int, final_block: int | None, size: RangeSize
+) -> tuple[Cursor, int, int]:
+    """Write `window` from `cursor` on and commit; returns the cursor after it, the rows that are new, and how many
+    events do not fit their ABI.
+
+    Raises CursorMoved when somebody else moved the cursor meanwhile, and ForkSeen when blocks already kept differ from
+    the window's: another contract set has seen another chain. Nothing is written then.
+    """
+    session, contracts = work.session, work.contracts
+    decoded, errors = decode(contracts, window)
+    cursors.lock_chain(session, contracts.chain_id)
+    _still_there(work, cursor)
+    _same_chain(work, window)
+    headers.insert_headers(session, contracts.chain_id, window.headers)
+    timestamps = {header.number: header.timestamp for header in window.headers}
+    rows = events.insert_events(session, contracts.chain_id, window.logs, timestamps, errors)
+    for projection in work.own_projections() if decoded else ():
+        projection.apply(session, decoded)
+    moved = cursors.advance(
+        session,
+        cursor,
+        next_block=window.last.number + 1,
+        tip_hash=window.last.hash,
+        tip_at=datetime.fromtimestamp(window.last.timestamp, UTC),
+        head_block=head_block,
+        final_block=final_block,
+        size=size,
+    )
+    headers.prune_headers(session, contracts.chain_id, work.options.header_depth)
+    work.commit()
+    for alarm in _malformed(contracts, window, errors):
+        work.alarm(alarm)
+    return moved, rows, len(errors)
+
+
+def decode(contracts: ContractSet, window: Window) -> tuple[list[Event], dict[int, str]]:
+    """The window's watched events in order, and, by place among its logs, why some do not fit their ABI."""
+    times = {header.number: datetime.fromtimestamp(header.timestamp, UTC) for header in window.headers}
+    decoded: list[Event] = []
+    errors: dict[int, str] = {}
+    for place, log in enumerate(window.logs):
+        watched = contracts.watched.get((log.address, log.topics[0])) if log.topics else None
+        if watched is None:
+            continue
+        try:
+            args = watched.decode(log)
+        except MalformedEvent as error:
+            errors[place] = error.detail
+            continue
+        decoded.append(Event(log, times[log.block_number], watched.contract, watched.name, args))
+    return decoded, errors
+
+
+def _still_there(work: Work, cursor: Cursor) -> None:
+    now = cursors.find_cursor(work.session, cursor.chain_id, cursor.name)
+    if now is None or (now.next_block, now.tip_hash) != (cursor.next_block, cursor.tip_hash):
+        raise CursorMoved()
+
+
+def _same_chain(work: Work, window: Window) -> None:
+    kept = headers.hashes_between(work.session, work.contracts.chain_id, window.first, window.last.number)
+    for header in window.headers:
+        if kept.get(header.number, header.hash) != header.hash:
+            raise ForkSeen(f"Block {header.number} differs from the one kept.")
+
+
+def _malformed(contracts: ContractSet, window: Window, errors: dict[int, str]) -> Sequence[Alarm]:
+    """One alarm a contract and event that did not fit, however many of it there were."""
+    alarms: dict[str, Alarm] = {}
+    for place, reason in errors.items():
+        log = window.logs[place]
+        watched = contracts.watched[log.address, log.topics[0]]
+        subject = f"{watched.contract}.{watched.name}"
+        detail = {"block_number": log.block_number, "log_index": log.log_index, "reason": reason}
+        alarms[subject] = Alarm(
+            chain_id=contracts.chain_id,
+            contract_set=contracts.name,
+            kind="malformed_event",
+            subject=subject,
+            detail=detail,
+        )
+    return list(alarms.values())

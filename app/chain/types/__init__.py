@@ -1,0 +1,1 @@
+"""The chain's words: `blocks` for what is read, `indexing` for how far, `transactions` for the sender."""

@@ -1,0 +1,149 @@
+"""How far a contract set has been indexed, in what steps, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from app.chain.types.blocks import Header, Log
+
+
+@dataclass(frozen=True, slots=True)
+class RangeSize:
+    """How many blocks to ask for next.
+
+    `ceiling`: the largest size that is thought to work, where one was learned; `successes` counts answers at the
+    ceiling since then, after enough of which it is raised.
+    """
+
+    blocks: int
+    ceiling: int | None = None
+    successes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RangeLimits:
+    """What a range may grow to: a number of blocks, and the answer's size and events that it aims at."""
+
+    max_blocks: int = 1000
+    target_bytes: int = 6 << 20
+    target_events: int = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finality:
+    """When a block counts as final: `depth` blocks below the head, or, where None, when the node says so."""
+
+    depth: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexOptions:
+    """An indexer's tunables. One call takes at most `max_steps` ranges and starts none after `max_seconds`."""
+
+    finality: Finality = Finality()
+    header_depth: int = 1024
+    limits: RangeLimits = RangeLimits()
+    max_steps: int = 50
+    max_seconds: float = 30.0
+    halt_on_deep_fork: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Where a contract set stands: everything below `next_block` is in the tables.
+
+    `tip_hash` is the hash of block `next_block - 1`, None before the first range. `final_block` is the highest block
+    that was ever called final.
+    """
+
+    chain_id: int
+    name: str
+    start_block: int
+    next_block: int
+    tip_hash: bytes | None
+    tip_at: datetime | None
+    head_block: int | None
+    final_block: int | None
+    size: RangeSize
+    halted_reason: str | None
+
+    @property
+    def tip_block(self) -> int | None:
+        """The last block read, None before the first range."""
+        return None if self.tip_hash is None else self.next_block - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """One reading of a node: its head, its finalized block (where asked), and its block at our tip's number."""
+
+    head: Header
+    final_block: int | None
+    at_tip: Header | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A range of blocks read from one node: every header, every log of the contract set, and the answer's size."""
+
+    headers: tuple[Header, ...]
+    logs: tuple[Log, ...]
+    answer_bytes: int
+
+    @property
+    def first(self) -> int:
+        """The first block's number."""
+        return self.headers[0].number
+
+    @property
+    def last(self) -> Header:
+        """The last block."""
+        return self.headers[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """What a fork means: drop `from_block` and above. `deep`: that reaches below what had been called final."""
+
+    from_block: int
+    deep: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """Something an operator should see; recorded in a transaction of its own, so that no rollback loses it."""
+
+    chain_id: int
+    contract_set: str
+    kind: str
+    subject: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class IndexReport:
+    """What one call did. `behind`: it stopped at its bounds with blocks left to read."""
+
+    chain_id: int
+    contract_set: str
+    next_block: int = 0
+    head_block: int = 0
+    final_block: int | None = None
+    blocks: int = 0
+    events: int = 0
+    rows: int = 0
+    malformed: int = 0
+    steps: int = 0
+    rewinds: int = 0
+    requests: int = 0
+    behind: bool = False
+
+    def add(self, later: IndexReport) -> None:
+        """Take in what a later call did: counts add up, positions are the later ones."""
+        for name in ("blocks", "events", "rows", "malformed", "steps", "rewinds", "requests"):
+            setattr(self, name, getattr(self, name) + getattr(later, name))
+        for name in ("next_block", "head_block", "final_block", "behind"):
+            setattr(self, name, getattr(later, name))

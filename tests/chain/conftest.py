@@ -1,0 +1,148 @@
+"""A chain with an emitting contract, its contract set, and an indexer on the test's database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from app.chain.adapters.providers import Providers
+from app.chain.adapters.rpc import Provider
+from app.chain.maths.abi import compile_events
+from app.chain.queries.alarms import raise_alarm
+from app.chain.services.indexer import index
+from app.chain.services.work import Work
+from app.chain.types.blocks import ContractSet, Projection, WatchedEvent
+from app.chain.types.indexing import Alarm, IndexOptions, IndexReport
+from app.core.db import make_engine
+from app.ops.adapters.embedded_anvil import EmbeddedAnvil
+from app.ops.adapters.embedded_postgres import EmbeddedPostgres
+from tests.chain.emitter import Chain, compiled
+from tests.chain.ledger import TABLES, Ledger
+
+CHAIN_ID = 31339
+
+
+def contract_set(chain: Chain, **changes: Any) -> ContractSet:
+    """The emitter's events as a contract set."""
+    address = bytes.fromhex(chain.emitter[2:])
+    watched = {
+        (address, event.topic): WatchedEvent("emitter", event.name, event.decode)
+        for event in compile_events(compiled()["abi"])
+    }
+    values: dict[str, Any] = {"name": "emitter", "chain_id": CHAIN_ID, "start_block": 0, "watched": watched}
+    return ContractSet(**(values | changes))
+
+
+@dataclass
+class Indexer:
+    """The edge, as a command line would be it: sessions, commits, alarms."""
+
+    engine: Engine
+    providers: Providers
+    contracts: ContractSet
+    options: IndexOptions = field(default_factory=IndexOptions)
+    projections: dict[str, list[Projection]] = field(default_factory=dict)
+
+    def alarm(self, alarm: Alarm) -> None:
+        """Record an alarm in a transaction of its own."""
+        with Session(self.engine) as session:
+            raise_alarm(session, alarm)
+            session.commit()
+
+    def run(self, *, commit: Callable[[Session], None] = Session.commit, last_block: int | None = None) -> IndexReport:
+        """One call of the indexer."""
+        with Session(self.engine) as session:
+            work = Work(
+                session=session,
+                contracts=self.contracts,
+                commit=lambda: commit(session),
+                alarm=self.alarm,
+                options=self.options,
+                projections=self.projections,
+            )
+            return index(work, self.providers, last_block=last_block)
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """What a SELECT gives, bytes as hex."""
+        with self.engine.connect() as connection:
+            return [tuple(_plain(value) for value in row) for row in connection.execute(text(statement))]
+
+    def events(self) -> list[tuple[Any, ...]]:
+        """The stored events in order, as Chain.logs() has them."""
+        return self.rows(
+            "SELECT block_number, block_hash, log_index, transaction_hash, address, topic0, topic1, topic2, topic3,"
+            " data FROM chain_events ORDER BY block_number, log_index"
+        )
+
+    def state(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Everything that must equal a clean index of the same chain."""
+        return {
+            "events": self.rows("SELECT * FROM chain_events ORDER BY chain_id, block_number, log_index"),
+            "headers": self.rows("SELECT * FROM chain_headers ORDER BY chain_id, number"),
+            "cursors": self.rows("SELECT chain_id, name, start_block, next_block, tip_hash, tip_at FROM chain_cursors"),
+            "moves": self.rows("SELECT * FROM test_moves ORDER BY chain_id, block_number, log_index"),
+            "sums": self.rows("SELECT * FROM test_sums ORDER BY chain_id, account"),
+        }
+
+
+def _plain(value: Any) -> Any:
+    return "0x" + bytes(value).hex() if isinstance(value, memoryview | bytes) else value
+
+
+@pytest.fixture
+def chain(anvil: EmbeddedAnvil) -> Iterator[Chain]:
+    """A fresh chain with the emitter on it."""
+    hand = Chain(anvil.url)
+    yield hand
+    hand.close()
+
+
+@pytest.fixture
+def provider(anvil: EmbeddedAnvil) -> Iterator[Provider]:
+    """The node, as the application talks to it."""
+    node = Provider(anvil.url, chain_id=CHAIN_ID)
+    yield node
+    node.close()
+
+
+@pytest.fixture
+def indexer(engine: Engine, chain: Chain, provider: Provider) -> Indexer:
+    """The emitter's indexer, with the ledger as its projection."""
+    return make_indexer(engine, chain, provider)
+
+
+@pytest.fixture
+def clean(postgres: EmbeddedPostgres, chain: Chain, provider: Provider) -> Iterator[Indexer]:
+    """A second indexer, on a database of its own: what a clean index of the same chain is."""
+    admin = create_engine(postgres.url(), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with admin.connect() as connection:
+        connection.execute(text("CREATE DATABASE clean_index TEMPLATE template_wk"))
+    engine = make_engine(postgres.url("clean_index"))
+    yield make_indexer(engine, chain, provider)
+    engine.dispose()
+    with admin.connect() as connection:
+        connection.execute(text("DROP DATABASE clean_index WITH (FORCE)"))
+
+
+def make_indexer(engine: Engine, chain: Chain, provider: Provider) -> Indexer:
+    """An indexer with the ledger's tables made."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(TABLES)
+    ledger = Ledger(CHAIN_ID)
+    return Indexer(engine, Providers([provider]), contract_set(chain), projections={"emitter": [ledger]})
+
+
+def reindexed(clean: Indexer) -> dict[str, list[tuple[Any, ...]]]:
+    """The state of a clean index, made anew."""
+    with clean.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "TRUNCATE chain_events, chain_headers, chain_cursors, chain_alarms, test_moves, test_sums"
+        )
+    clean.run()
+    return clean.state()

@@ -1,0 +1,64 @@
+"""A projection for the tests: sums by account, folded from Moved events, with its own table of what it folded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from app.chain.types.blocks import Event
+
+TABLES = """
+CREATE TABLE test_moves (
+    chain_id bigint, block_number bigint, log_index int, account numeric, amount numeric, mined_at timestamptz,
+    PRIMARY KEY (chain_id, block_number, log_index)
+);
+CREATE TABLE test_sums (chain_id bigint, account numeric, total numeric, moves int, PRIMARY KEY (chain_id, account))
+"""
+
+
+class Ledger:
+    """Each event must be applied exactly once and in order: the primary key and `last` see to it."""
+
+    def __init__(self, chain_id: int):
+        self.chain_id = chain_id
+        self.last = (-1, -1)
+
+    def apply(self, session: Session, events: Sequence[Event]) -> None:
+        """Add the moves to the sums."""
+        for event in events:
+            if event.name != "Moved":
+                continue
+            place = {"chain_id": self.chain_id, "block": event.log.block_number, "index": event.log.log_index}
+            values = place | {"account": event.args["account"], "amount": event.args["amount"], "at": event.mined_at}
+            session.execute(
+                text("INSERT INTO test_moves VALUES (:chain_id, :block, :index, :account, :amount, :at)"), values
+            )
+            session.execute(
+                text(
+                    "INSERT INTO test_sums VALUES (:chain_id, :account, :amount, 1) ON CONFLICT (chain_id, account)"
+                    " DO UPDATE SET total = test_sums.total + excluded.total, moves = test_sums.moves + 1"
+                ),
+                values,
+            )
+
+    def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
+        """Fold the touched accounts again from what remains."""
+        values = {"chain_id": chain_id, "from_block": from_block}
+        session.execute(
+            text(
+                "DELETE FROM test_sums WHERE chain_id = :chain_id AND account IN (SELECT account FROM test_moves"
+                " WHERE chain_id = :chain_id AND block_number >= :from_block)"
+            ),
+            values,
+        )
+        session.execute(
+            text(
+                "WITH gone AS (DELETE FROM test_moves WHERE chain_id = :chain_id AND block_number >= :from_block"
+                " RETURNING account) INSERT INTO test_sums SELECT chain_id, account, sum(amount), count(*)"
+                " FROM test_moves WHERE chain_id = :chain_id AND block_number < :from_block"
+                " AND account IN (SELECT account FROM gone) GROUP BY chain_id, account"
+            ),
+            values,
+        )
