@@ -13,6 +13,8 @@ from app.perps.types.positions import Place, Side
 from app.perps.types.protocol import EventRule, FieldRule, PerpsSection, Unit
 from app.perps.types.vocabulary import KINDS, NUMBERS, Effect, Kind, Mode
 
+ADDRESS_BYTES = 20
+FEED_BYTES = 32
 _LAST_TIME = int(datetime(9998, 1, 1, tzinfo=UTC).timestamp())
 
 
@@ -23,7 +25,10 @@ def read_into(changes: Changes, section: PerpsSection, rule: EventRule, args: Ma
     if "size" in values and rule.mode is Mode.ABSOLUTE:
         values["size"] = abs(values["size"])  # where the contract signs it, the sign is the side
     if rule.effect is Effect.MARKET:
-        changes.markets.append(MarketChange(market_id=market_id, place=place, terms=values))
+        feed = args.get(section.price.feed)
+        changes.markets.append(
+            MarketChange(market_id=market_id, place=place, terms=values, price_feed=_feed(section.price.feed, feed))
+        )
     elif rule.effect is Effect.FUNDING:
         changes.funding.append(_funding(market_id, place, values))
     else:
@@ -76,9 +81,16 @@ def _side(raw: Any, rule: FieldRule) -> Side:
     return Side.LONG if _whole(raw, rule) > 0 else Side.SHORT
 
 
-def _bytes(raw: Any, rule: FieldRule, length: int) -> bytes:
-    if not isinstance(raw, bytes) or len(raw) != length:
-        raise UnreadableEvent(f"{rule.source} is {raw!r:.80}, not {length} bytes")
+def _address(raw: Any, rule: FieldRule) -> bytes:
+    if not isinstance(raw, bytes) or len(raw) != ADDRESS_BYTES:
+        raise UnreadableEvent(f"{rule.source} is {raw!r:.80}, not an address")
+    return raw
+
+
+def _feed(name: str, raw: Any) -> bytes | None:
+    """The price feed's id; None where the event does not name one, as a change of terms need not."""
+    if raw is not None and (not isinstance(raw, bytes) or len(raw) != FEED_BYTES):
+        raise UnreadableEvent(f"{name} is {raw!r:.80}, not a feed's id")
     return raw
 
 
@@ -100,8 +112,7 @@ _READERS: Mapping[Kind, Callable[[Any, FieldRule], Any]] = {
     Kind.SIDE: _side,
     Kind.TEXT: _text,
     Kind.TIME: _time,
-    Kind.ADDRESS: lambda raw, rule: _bytes(raw, rule, 20),
-    Kind.FEED: lambda raw, rule: _bytes(raw, rule, 32),
+    Kind.ADDRESS: _address,
 }
 
 

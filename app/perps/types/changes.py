@@ -9,7 +9,7 @@ from datetime import datetime
 from app.perps.types.positions import Place, Side
 from app.perps.types.vocabulary import Effect, Mode
 
-Terms = Mapping[str, int | str | bytes]
+Terms = Mapping[str, int | str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,7 @@ class MarketChange:
     market_id: str
     place: Place
     terms: Terms
+    price_feed: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,3 +51,34 @@ class FundingState:
     def index_wad(self, side: Side) -> int:
         """The index of one side."""
         return self.long_index_wad if side is Side.LONG else self.short_index_wad
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketTerms:
+    """What the chain says of a market, as of its newest event on that."""
+
+    symbol: str
+    base_token: str
+    quote_token: str
+    price_feed: bytes
+    max_leverage_wad: int
+    maintenance_margin_rate_wad: int
+    liquidation_fee_rate_wad: int
+    open_fee_rate_wad: int
+    close_fee_rate_wad: int
+    funding: FundingTerms
+    max_price_age_seconds: int
+    max_confidence_bps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """A market as the events so far have left it; `current_rate_wad` is the rate a second that accrues now."""
+
+    protocol: str
+    market_id: str
+    terms: MarketTerms
+    funding: FundingState
+    current_rate_wad: int
+    listed_at: datetime
+    listed_block_number: int

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from app.chain.types.blocks import ContractSet
+from app.chain.types.protocols import ProtocolContract
 from app.perps.types.markets import Boundary
-from app.perps.types.vocabulary import FIELDS, KINDS, Effect, Kind, MarginKind, Mode
+from app.perps.types.vocabulary import FIELDS, KINDS, TERMS, Effect, Kind, MarginKind, Mode
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Decimals = Annotated[int, Field(ge=0, le=36)]
@@ -99,12 +102,14 @@ class MarginSection(Section):
 
 
 class PriceSection(Section):
-    """The protocol's own price: `feed` is the market event's field that names it.
+    """The protocol's own price: `feed` is the market event's field that names it, `contract` the one on chain that
+    takes the update data, by its source's public interface.
 
     A position is judged over price ± confidence · `confidence_multiple` (1: the interval as published).
     """
 
     source: Literal["pyth"] = "pyth"
+    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
     feed: Name
     confidence_multiple: Annotated[Decimal, Field(ge=0, le=10)] = Decimal(1)
 
@@ -129,7 +134,6 @@ class KeeperSection(Section):
 
     liquidate: CallRule
     settle_funding: CallRule
-    update_fee: CallRule
     healthy: tuple[Name, ...] = ()
     gone: tuple[Name, ...] = ()
 
@@ -150,8 +154,30 @@ class PerpsSection(Section):
         names = [rule.event for rule in self.events]
         if len(set(names)) != len(names):
             raise ValueError("an event is described twice")
+        if not any(rule.effect is Effect.MARKET and rule.fields.keys() == TERMS for rule in self.events):
+            raise ValueError(f"no event lists a market with all of {sorted(TERMS)}")
         isolated = {"collateral", "entry_funding_index"}
         for rule in self.events:
             if self.margin.kind is MarginKind.ISOLATED and rule.effect is Effect.OPEN and isolated - rule.fields.keys():
                 raise ValueError(f"{rule.event}: under isolated margin an opening needs {sorted(isolated)}")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class PerpsProtocol:
+    """A perps protocol this deployment follows, its file checked against its contracts' ABIs."""
+
+    name: str
+    section: PerpsSection
+    contract_set: ContractSet
+    contracts: Mapping[str, ProtocolContract]
+
+    @property
+    def chain_id(self) -> int:
+        """Where it lives."""
+        return self.contract_set.chain_id
+
+    def rule_of(self, contract: str, event: str) -> EventRule | None:
+        """What the file says of an event; None when it means nothing to us."""
+        name = f"{contract}.{event}"
+        return next((rule for rule in self.section.events if rule.event == name), None)

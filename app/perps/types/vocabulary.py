@@ -47,7 +47,6 @@ class Kind(StrEnum):
     TIME = "time"
     TEXT = "text"
     ADDRESS = "address"
-    FEED = "feed"
     SIDE = "side"
 
 
@@ -57,7 +56,6 @@ KINDS: Mapping[str, Kind] = {
     "symbol": Kind.TEXT,
     "base_token": Kind.TEXT,
     "quote_token": Kind.TEXT,
-    "price_feed": Kind.FEED,
     "max_leverage": Kind.RATE,
     "maintenance_margin_rate": Kind.RATE,
     "liquidation_fee_rate": Kind.RATE,
@@ -104,8 +102,11 @@ class EffectFields:
         return self.required | self.optional
 
 
-_TERMS = frozenset(
+TERMS = frozenset(
     {
+        "symbol",
+        "base_token",
+        "quote_token",
         "max_leverage",
         "maintenance_margin_rate",
         "liquidation_fee_rate",
@@ -120,7 +121,7 @@ _TERMS = frozenset(
 _PAYMENTS = frozenset({"realized_pnl", "funding_paid", "fee"})
 
 FIELDS: Mapping[Effect, EffectFields] = {
-    Effect.MARKET: EffectFields(frozenset(), _TERMS | {"symbol", "base_token", "quote_token", "price_feed"}),
+    Effect.MARKET: EffectFields(frozenset(), TERMS),
     Effect.OPEN: EffectFields(
         frozenset({"owner", "side", "size", "entry_price"}), _PAYMENTS | {"collateral", "entry_funding_index"}
     ),
