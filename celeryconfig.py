@@ -10,7 +10,9 @@ broker_url = _settings.broker_url.get_secret_value()
 # One value for every process that touches the broker: the shortest would rule them all.
 broker_transport_options = {"visibility_timeout": 120, "socket_timeout": 30, "socket_keepalive": True}
 broker_connection_retry_on_startup = True
-broker_pool_limit = 4
+# A ceiling: connections are opened when needed. Flower puts its questions to the workers from a thread each, and each
+# needs two; with a lower ceiling every thread holds one and waits for ever for its second.
+broker_pool_limit = 64
 
 # The row is the job: results, retries and times to come live in Postgres, never in Celery.
 task_ignore_result = True

@@ -1,0 +1,257 @@
+"""Watchkeeper's command line: `python manage.py --help`. Each verb calls one service.
+
+A verb loads its service when it runs (`service`), so that `--help` and the quick verbs do not wait for what the slow
+ones import.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.core.errors import AppError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from app.ops.adapters.run_folder import RunFolder
+    from config.settings import Settings
+
+ROOT = Path(__file__).resolve().parent
+
+
+class OneSentence(click.Group):
+    """Prints an expected failure as its sentence, exit code 1; a traceback means a defect."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb."""
+        try:
+            return super().invoke(ctx)
+        except AppError as error:
+            click.echo(error.detail, err=True)
+            ctx.exit(1)
+
+
+def service(name: str) -> Any:
+    """The module `name`, loaded now."""
+    return import_module(name)
+
+
+def run_folder() -> RunFolder:
+    """This checkout's `.run`."""
+    folder: RunFolder = service("app.ops.adapters.run_folder").RunFolder(ROOT / ".run")
+    return folder
+
+
+def settings() -> Settings:
+    """The settings, completed by the stack that runs here, if one does."""
+    environment = service("app.ops.services.environment")
+    environment.adopt_running_stack(run_folder())
+    read: Settings = environment.read_settings(ROOT)
+    return read
+
+
+def reached_engine(read: Settings) -> Any:
+    """An engine on a database that answers; one sentence when none does."""
+    url = read.database_url.get_secret_value()
+    service("app.ops.services.database").wait_for_database(url, 2.0)
+    return service("app.core.db").make_engine(url)
+
+
+@click.group(cls=OneSentence)
+def cli() -> None:
+    """Watchkeeper: the off-chain half of a DeFi protocol."""
+
+
+@cli.command()
+def up() -> None:
+    """Start everything here and keep it running; Ctrl-C stops it."""
+    service("app.ops.services.up").up(ROOT, run_folder(), click.echo)
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(as_json: bool) -> None:
+    """What runs here: role, pid, port, URL, log file. Exit code 1 when something does not."""
+    module = service("app.ops.services.status")
+    rows = module.role_statuses(run_folder())
+    click.echo(json.dumps(rows, indent=1) if as_json else module.table(rows))
+    sys.exit(0 if rows and all(row["alive"] for row in rows) else 1)
+
+
+@cli.command()
+def doctor() -> None:
+    """Check this machine and the stack, and say the way out of what is wrong."""
+    service("app.ops.services.environment").adopt_running_stack(run_folder())
+    failures = 0
+    for finding in service("app.ops.services.doctor").examine(ROOT, run_folder()):
+        failures += not finding.ok
+        click.echo(f"{'ok' if finding.ok else 'FAIL':<5} {finding.name:<12} {finding.text}")
+    sys.exit(1 if failures else 0)
+
+
+@cli.command()
+def docs() -> None:
+    """Write the pages of docs/ that are made from the code: errors, job kinds, configuration."""
+    menu, errors, settings_class = service("app.menu"), service("app.errors"), service("config.settings").Settings
+    for path, text in (
+        service("app.ops.services.reference").pages(menu.MENU, errors.catalogue(), settings_class).items()
+    ):
+        (ROOT / path).write_text(text)
+        click.echo(path)
+
+
+@cli.command()
+@click.argument("role", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is added; Ctrl-C ends it.")
+@click.option("-n", "--lines", default=20, show_default=True, help="How many of the last lines of each log.")
+def logs(role: str | None, follow: bool, lines: int) -> None:
+    """Show the roles' logs, or one role's."""
+    for line in service("app.ops.services.logs").read_logs(run_folder(), role, lines=lines, follow=follow):
+        click.echo(line)
+
+
+@cli.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def reset(yes: bool) -> None:
+    """Delete the local databases, the local chain, secrets and logs. Refuses while the stack runs."""
+    run = run_folder()
+    if not yes:
+        click.confirm(f"Delete every local database and the local chain under {run.path}?", abort=True)
+    service("app.ops.services.reset").reset(run, click.echo)
+
+
+@cli.command()
+@click.option("--revision", default="head", show_default=True, help="Where to stop.")
+@click.option("--wait", default=30.0, show_default=True, help="Seconds to wait for the database.")
+def migrate(revision: str, wait: float) -> None:
+    """Bring the tables up to date, then the rows of the schedule."""
+    read = settings()
+    url = read.database_url.get_secret_value()
+    service("app.ops.services.database").wait_for_database(url, wait)
+    service("migrations").upgrade(url, revision)
+    if revision == "head":
+        entries = service("tasks.schedule").schedule(read)
+        with service("sqlalchemy.orm").Session(service("app.core.db").make_engine(url)) as session, session.begin():
+            service("app.jobs.services.schedules").seed(session, entries)
+    click.echo(f"The database is at {revision}.")
+
+
+@cli.command()
+def dispatcher() -> None:
+    """Run one dispatcher: it publishes ready jobs and heals what was lost."""
+    service("tasks.dispatcher").serve(settings())
+
+
+@cli.group()
+def user() -> None:
+    """Make and change users. Passwords are asked for, or read from standard input; never given as an argument."""
+
+
+def change_user(change: Callable[[Session, Any], Any]) -> Any:
+    """Run `change(session, adapters)` in one transaction, then let every process know of the change."""
+    read = settings()
+    adapters = service("app.accounts.adapters")
+    passwords = adapters.passwords_from_settings(read.accounts)
+    engine = reached_engine(read)
+    with service("sqlalchemy.orm").Session(engine, expire_on_commit=False) as session, session.begin():
+        changed = change(session, passwords)
+    adapters.standings_from_settings(read).mark_changed(str(changed.id))
+    return changed
+
+
+def asked_password() -> str:
+    """A password typed twice, or the first line of standard input."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+@user.command("create")
+@click.argument("login")
+@click.option("--scope", "scopes", multiple=True, help="Once for each scope; `admin` implies all.")
+def user_create(login: str, scopes: tuple[str, ...]) -> None:
+    """Add a user."""
+    password = asked_password()
+    users, now, origin = accounts_edge()
+    made = change_user(
+        lambda session, passwords: users.create_user(
+            session, passwords=passwords, login=login, password=password, scopes=scopes, origin=origin, now=now
+        )
+    )
+    click.echo(f"{made.login} is user:{made.id}")
+
+
+@user.command("list")
+def user_list() -> None:
+    """Every user: login, id, scopes, last sign-in."""
+    users, _, _ = accounts_edge()
+    engine = reached_engine(settings())
+    with service("sqlalchemy.orm").Session(engine) as session:
+        cursor: str | None = None
+        while True:
+            page = users.list_users(session, limit=200, cursor=cursor)
+            for one in page.items:
+                state = "" if one.is_active else "  deactivated"
+                seen = one.last_login_at.isoformat() if one.last_login_at else "never"
+                click.echo(f"{one.login:<24} user:{one.id}  {','.join(one.scopes)}  last sign-in {seen}{state}")
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
+@user.command("password")
+@click.argument("login")
+def user_password(login: str) -> None:
+    """Give a user another password; ends all their sessions."""
+    password = asked_password()
+    users, now, origin = accounts_edge()
+
+    def change(session: Session, passwords: Any) -> Any:
+        found = users.get_user_by_login(session, login)
+        users.set_password(session, found, password, passwords=passwords, origin=origin, now=now)
+        return found
+
+    click.echo(f"{change_user(change).login} has a new password.")
+
+
+@user.command("scopes")
+@click.argument("login")
+@click.option("--scope", "scopes", multiple=True, help="Once for each scope; none at all takes every one away.")
+def user_scopes(login: str, scopes: tuple[str, ...]) -> None:
+    """Replace a user's scopes."""
+    users, _, origin = accounts_edge()
+    changed = change_user(
+        lambda session, _: users.set_scopes(session, users.get_user_by_login(session, login).id, scopes, origin=origin)
+    )
+    click.echo(f"{changed.login}: {', '.join(changed.scopes) or 'no scope'}")
+
+
+@user.command("deactivate")
+@click.argument("login")
+def user_deactivate(login: str) -> None:
+    """Shut a user out: sessions and keys stop."""
+    users, now, origin = accounts_edge()
+    changed = change_user(
+        lambda session, _: users.deactivate_user(
+            session, users.get_user_by_login(session, login).id, origin=origin, now=now
+        )
+    )
+    click.echo(f"{changed.login} is deactivated.")
+
+
+def accounts_edge() -> tuple[Any, Any, Any]:
+    """The users' services, the time, and how the audit log names this command line."""
+    origin = service("app.core.http.principal").Origin(f"cli:{getpass.getuser()}")
+    return service("app.accounts.services.users"), service("app.core.clock").utc_now(), origin
+
+
+if __name__ == "__main__":
+    cli()

@@ -8,6 +8,8 @@ from app.accounts.adapters import Accounts
 from app.accounts.adapters import from_settings as accounts_from_settings
 from app.accounts.routes import BLUEPRINTS as ACCOUNTS_BLUEPRINTS
 from app.accounts.services.authenticate import authenticate_key, authenticate_token
+from app.chain.queries.gauges import GAUGES as CHAIN_GAUGES
+from app.chain.routes import BLUEPRINTS as CHAIN_BLUEPRINTS
 from app.core.clock import utc_now
 from app.core.http.guard import Authenticator
 from app.core.http.principal import Credentials, Principal
@@ -28,8 +30,8 @@ from app.oracle.queries.gauges import GAUGES as ORACLE_GAUGES
 from app.oracle.routes import BLUEPRINTS as ORACLE_BLUEPRINTS
 from config.settings import Settings, load_settings
 
-BLUEPRINTS = (*JOBS_BLUEPRINTS, *ACCOUNTS_BLUEPRINTS, *ORACLE_BLUEPRINTS, *OPS_BLUEPRINTS)
-GAUGES = (*JOBS_GAUGES, *ORACLE_GAUGES)
+BLUEPRINTS = (*JOBS_BLUEPRINTS, *ACCOUNTS_BLUEPRINTS, *CHAIN_BLUEPRINTS, *ORACLE_BLUEPRINTS, *OPS_BLUEPRINTS)
+GAUGES = (*JOBS_GAUGES, *CHAIN_GAUGES, *ORACLE_GAUGES)
 
 
 def create_app(settings: Settings | None = None, *, authenticate: Authenticator | None = None) -> Flask:
@@ -58,6 +60,7 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
             key_keep_hours=settings.jobs.key_keep_hours,
             wait_max_seconds=settings.http.wait_max_seconds,
             callback_secret=settings.jobs.callback_secret.get_secret_value().encode(),
+            allow_private_callbacks=settings.jobs.callback_allow_private,
         ),
         "oracle": oracle_from_settings(settings.oracle, cache),
         "ops": OpsEdge(

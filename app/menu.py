@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from app.chain import jobs as chain
 from app.jobs import jobs
 from app.jobs.types import Menu
 from app.ops import jobs as ops
 from app.oracle import jobs as oracle
 
-MENU = Menu.of(jobs.MENU, oracle.MENU, ops.MENU)
+MENU = Menu.of(jobs.MENU, chain.MENU, oracle.MENU, ops.MENU)

@@ -37,6 +37,8 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
                 }
             },
             "handlers": {"out": handler},
+            # At DEBUG it writes whole paths, and some suppliers have their key in the path.
+            "loggers": {"urllib3": {"level": "INFO"}},
             "root": {"handlers": ["out"], "level": settings.log_level},
         }
     )

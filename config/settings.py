@@ -26,14 +26,16 @@ class Group(BaseModel):
 class HttpSettings(Group):
     """The API process."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=1, le=65535)
-    workers: int = Field(2, ge=1)
-    threads: int = Field(16, ge=4)
-    trusted_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
-    cors_origins: tuple[str, ...] = ()
+    host: str = Field("127.0.0.1", description="the address the API listens on")
+    port: int = Field(8000, ge=1, le=65535, description="its port")
+    workers: int = Field(2, ge=1, description="processes of the API")
+    threads: int = Field(16, ge=4, description="requests at once in each of them; a quarter may wait for jobs")
+    trusted_hosts: tuple[str, ...] = Field(
+        ("localhost", "127.0.0.1", "[::1]"), description="Host headers that are answered; `*` is every one"
+    )
+    cors_origins: tuple[str, ...] = Field((), description="origins whose pages may call; none: no CORS headers")
     trusted_proxies: int = Field(0, ge=0, description="hops in front of the API that may set X-Forwarded-For")
-    max_body_bytes: int = Field(256 * 1024, ge=1024)
+    max_body_bytes: int = Field(256 * 1024, ge=1024, description="a larger request body is refused unread")
     ip_limit: str = Field("300 per minute", description="requests per address, before authentication")
     key_limit: str = Field("1200 per minute", description="requests per principal, after authentication")
     login_limit: str = Field("10 per minute", description="sign-in attempts per address")
@@ -43,8 +45,8 @@ class HttpSettings(Group):
 class AccountsSettings(Group):
     """Tokens and passwords."""
 
-    access_token_seconds: int = Field(900, ge=30)
-    refresh_token_seconds: int = Field(14 * 86_400, ge=300)
+    access_token_seconds: int = Field(900, ge=30, description="how long an access token works")
+    refresh_token_seconds: int = Field(14 * 86_400, ge=300, description="how long a session may rest unrefreshed")
     revocation_cache_seconds: int = Field(30, ge=0, description="how long a process may trust `not revoked`")
     password_time_cost: int = Field(3, ge=1, description="argon2id passes")
     password_memory_kib: int = Field(65_536, ge=8, description="argon2id memory")
@@ -56,67 +58,84 @@ class AccountsSettings(Group):
 class JobsSettings(Group):
     """The durable queue. The lease bounds how long a killed worker's job stays unnoticed."""
 
-    lease_seconds: float = Field(30.0, ge=1.0)
+    lease_seconds: float = Field(30.0, ge=1.0, description="a claim without a heartbeat for so long is taken back")
     poll_seconds: float = Field(0.05, ge=0.01, description="the dispatcher's net under lost wake-ups")
     wake_gap_seconds: float = Field(0.005, ge=0.0, description="at most one wake-up message in this time")
     window_min: int = Field(200, ge=1, description="published, unclaimed messages a queue: at least this many")
     window_per_worker: int = Field(4, ge=1, description="... or this many times its concurrency")
-    resend_after_seconds: float = Field(2.0, ge=0.2)
+    resend_after_seconds: float = Field(2.0, ge=0.2, description="a message missing for so long is sent again")
     maintenance_seconds: float = Field(1.0, ge=0.1, description="rescue, expiry, archive: once in this time")
-    archive_after_seconds: float = Field(3600.0, ge=0.0)
-    archive_keep_days: int = Field(90, ge=1)
+    archive_after_seconds: float = Field(3600.0, ge=0.0, description="an ended job then leaves the live table")
+    archive_keep_days: int = Field(90, ge=1, description="ended jobs, slots and events are kept so long")
     key_keep_hours: int = Field(24, ge=1, description="how long an Idempotency-Key is remembered")
     max_crashes: int = Field(10, ge=1, description="expired leases after which a job is called poison")
-    bulk_size: int = Field(50, ge=1)
-    callback_secret: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    bulk_size: int = Field(50, ge=1, description="jobs of a bulk kind in one message")
+    callback_secret: SecretStr = Field(
+        SecretStr(DEVELOPMENT_SECRET), description="the callbacks' signing keys are derived from it"
+    )
     callback_allow_private: bool = Field(False, description="development only: callbacks to private addresses")
 
 
 class ChainSettings(Group):
     """The EVM chain this deployment follows."""
 
-    chain_id: int = Field(31339, ge=1)
-    rpc_urls: tuple[SecretStr, ...] = (SecretStr("http://127.0.0.1:8545"),)
-    rpc_timeout_seconds: float = Field(10.0, gt=0)
+    chain_id: int = Field(31339, ge=1, description="checked on every new connection")
+    rpc_urls: tuple[SecretStr, ...] = Field(
+        (SecretStr("http://127.0.0.1:8545"),), description="JSON-RPC providers, the first that answers is used"
+    )
+    rpc_timeout_seconds: float = Field(10.0, gt=0, description="the whole of one request")
     finality: str = Field("tag", description="`tag` (the node's finalized block) or `depth:<n>`")
     confirmations: int = Field(12, ge=1, description="blocks on top of a transaction before its intent is done")
     header_depth: int = Field(1024, ge=64, description="headers kept with parent links")
-    max_range_blocks: int = Field(1000, ge=1)
-    protocol_files: tuple[str, ...] = ()
-    keystore_path: str | None = None
-    keystore_password: SecretStr | None = None
+    max_range_blocks: int = Field(1000, ge=1, description="the most blocks one log request asks for")
+    protocol_files: tuple[str, ...] = Field((), description="which contracts are followed; see docs/protocol-files.md")
+    deployment_file: str | None = Field(None, description="JSON whose values fill the protocol files' placeholders")
+    halt_on_deep_fork: bool = Field(False, description="a fork below finality waits for an operator, not rewound")
+    keystore_path: str | None = Field(None, description="the encrypted file with the keeper's key")
+    keystore_password: SecretStr | None = Field(None, description="opens it")
     signer_key: SecretStr | None = Field(None, description="hex private key; a keystore is better")
     dry_run: bool = Field(False, description="the one send gate: true means nothing is broadcast")
     tip_floor_wei: int = Field(1_000_000_000, ge=0)
     max_fee_wei: int = Field(500_000_000_000, ge=1)
     max_spend_per_hour_wei: int = Field(10**18, ge=0)
+    tip_percentile: int = Field(50, ge=1, le=99, description="of the tips that recent blocks paid")
+    gas_margin_bps: int = Field(2_000, ge=0, description="added to the node's gas estimate")
+    breaker_min_mined: int = Field(10, ge=1, description="transactions of an hour before its reverts are judged")
+    breaker_max_reverted_bps: int = Field(5_000, ge=0, le=10_000)
+    resume_after_seconds: float = Field(15.0, gt=0, description="an unsigned intent nobody moved is the watcher's")
+    rebroadcast_after_seconds: float = Field(15.0, gt=0, description="the same bytes again, lest a node forgot them")
+    replace_after_seconds: float = Field(45.0, gt=0, description="then at a higher price")
+    max_live_intents: int = Field(500, ge=1, description="looked at in one tick of the watcher")
+    max_nonce_gap: int = Field(32, ge=1, description="more missing nonces than this halt the signer")
 
 
 class PriceRule(Group):
     """What an action asks of a price; an unset limit is not judged."""
 
-    max_age_seconds: int | None = Field(60, ge=1)
-    max_confidence_bps: int | None = Field(200, ge=1)
+    max_age_seconds: int | None = Field(60, ge=1, description="an older price will not do")
+    max_confidence_bps: int | None = Field(200, ge=1, description="nor one with a wider interval, of the price")
 
 
 class FundingPriceRule(PriceRule):
     """Funding settles once an hour: it needs a tight price more than the very last one."""
 
-    max_age_seconds: int | None = Field(300, ge=1)
+    max_age_seconds: int | None = Field(300, ge=1, description="an older price will not do")
 
 
 class LiquidatePriceRule(PriceRule):
     """A scan only finds candidates; the transaction carries its own fresh update and the contract judges that."""
 
-    max_age_seconds: int | None = Field(300, ge=1)
-    max_confidence_bps: int | None = Field(None, ge=1)
+    max_age_seconds: int | None = Field(300, ge=1, description="an older price will not do")
+    max_confidence_bps: int | None = Field(None, ge=1, description="nor one with a wider interval, of the price")
 
 
 class OracleSettings(Group):
     """Pyth through Hermes. Without signers nothing verifies and no price is recorded."""
 
-    hermes_url: str = Field("https://pyth.dourolabs.app/hermes", pattern=r"^https?://[^\s?#]+$")
-    hermes_api_key: SecretStr | None = None
+    hermes_url: str = Field(
+        "https://pyth.dourolabs.app/hermes", pattern=r"^https?://[^\s?#]+$", description="where the updates come from"
+    )
+    hermes_api_key: SecretStr | None = Field(None, description="sent as a bearer token")
     hermes_timeout_seconds: float = Field(5.0, gt=0, description="the whole of one request, from connect to last byte")
     signers: tuple[Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")], ...] = Field(
         (), description="addresses of the guardian or router set, in its own order"
@@ -124,12 +143,14 @@ class OracleSettings(Group):
     signer_set_index: int | None = Field(None, ge=0, description="the guardian set's index; unset accepts any")
     signers_expire_at: AwareDatetime | None = Field(None, description="after this nothing of the set is accepted")
     quorum: int | None = Field(None, ge=1, description="unset: two thirds of the set plus one")
-    emitter_chain: int = 26
+    emitter_chain: int = Field(26, description="Wormhole's number of the chain the updates come from (Pythnet)")
     emitter: str = Field(
-        "e101faedac5851e32b9b23b5f9411a8c2bac4aae3ed4dd7b811dd1a72ea4aa71", pattern=r"^[0-9a-fA-F]{64}$"
+        "e101faedac5851e32b9b23b5f9411a8c2bac4aae3ed4dd7b811dd1a72ea4aa71",
+        pattern=r"^[0-9a-fA-F]{64}$",
+        description="who sends them there",
     )
     max_age_seconds: int = Field(60, ge=1, description="an update older than this is neither recorded nor sent")
-    max_future_seconds: int = Field(5, ge=0)
+    max_future_seconds: int = Field(5, ge=0, description="how far ahead of our clock an update may be")
     open: PriceRule = PriceRule()
     margin: PriceRule = PriceRule()
     liquidate: LiquidatePriceRule = LiquidatePriceRule()
@@ -147,19 +168,21 @@ class OracleSettings(Group):
 class PerpsSettings(Group):
     """Cadences and caps of funding, health and liquidation."""
 
-    index_seconds: int = Field(5, ge=1)
-    price_seconds: int = Field(10, ge=1)
-    scan_seconds: int = Field(10, ge=1)
-    funding_seconds: int = Field(3600, ge=10)
-    max_liquidations_per_scan: int = Field(50, ge=1)
+    index_seconds: int = Field(5, ge=1, description="between two readings of the chain's head")
+    price_seconds: int = Field(10, ge=1, description="between two refreshes of the prices")
+    scan_seconds: int = Field(10, ge=1, description="between two searches for what can be liquidated")
+    funding_seconds: int = Field(3600, ge=10, description="between two settlements of a market's funding")
+    max_liquidations_per_scan: int = Field(50, ge=1, description="started by one search; the worst first")
 
 
 class FlowerSettings(Group):
     """Flower, read-only and behind a password."""
 
-    port: int = Field(5555, ge=1, le=65535)
-    user: str = "operator"
-    password: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    port: int = Field(5555, ge=1, le=65535, description="its port on 127.0.0.1")
+    user: str = Field("operator", description="its login")
+    password: SecretStr = Field(
+        SecretStr(DEVELOPMENT_SECRET), description="and password; `make up` makes one when none is given"
+    )
 
 
 class Settings(BaseSettings):
@@ -169,16 +192,24 @@ class Settings(BaseSettings):
         env_nested_delimiter="__", frozen=True, extra="ignore", env_file_encoding="utf-8", hide_input_in_errors=True
     )
 
-    environment: Literal["development", "production"] = "development"
-    database_url: SecretStr = SecretStr("postgresql+psycopg2://wk@127.0.0.1:5432/watchkeeper")
-    broker_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
-    cache_url: SecretStr = SecretStr("redis://127.0.0.1:6380/0")
-    jwt_secret_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
-    metrics_token: SecretStr | None = Field(None, description="bearer token of /metrics; unset closes it in production")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["json", "console"] = "json"
+    environment: Literal["development", "production"] = Field(
+        "development", description="`production` refuses to start with unsafe values"
+    )
+    database_url: SecretStr = Field(
+        SecretStr("postgresql+psycopg2://wk@127.0.0.1:5432/watchkeeper"), description="Postgres 15 or newer"
+    )
+    broker_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="the Redis that carries messages: `noeviction`, no Cluster"
+    )
+    cache_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6380/0"), description="another Redis, for what may be forgotten"
+    )
+    jwt_secret_key: SecretStr = Field(SecretStr(DEVELOPMENT_SECRET), description="signs the access and refresh tokens")
+    metrics_token: SecretStr | None = Field(None, description="bearer token of /metrics; unset keeps it closed")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")
+    log_format: Literal["json", "console"] = Field("json", description="a line of JSON, or colours for a person")
     worker_queues: Annotated[tuple[str, ...], NoDecode] = ()
-    worker_concurrency: int = Field(2, ge=1)
+    worker_concurrency: int = Field(2, ge=1, description="jobs at once in each worker")
 
     http: HttpSettings = HttpSettings()
     accounts: AccountsSettings = AccountsSettings()

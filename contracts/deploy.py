@@ -19,8 +19,10 @@ from typing import Any, cast
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from requests import RequestException
 from web3 import HTTPProvider, Web3
 from web3.contract import Contract
+from web3.exceptions import Web3Exception
 from web3.logs import DISCARD
 from web3.types import Nonce, TxParams, TxReceipt, Wei
 from web3.utils import get_create_address
@@ -166,7 +168,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rpc-url", default="http://127.0.0.1:8545")
     parser.add_argument("--out", type=Path, help="also write the deployment there")
     options = parser.parse_args(arguments)
-    deployment = deploy(options.rpc_url, os.environ.get("DEPLOYER_KEY", DEVELOPMENT_KEY))
+    try:
+        deployment = deploy(options.rpc_url, os.environ.get("DEPLOYER_KEY", DEVELOPMENT_KEY))
+    except (DeploymentFailed, Web3Exception, RequestException) as error:
+        sys.stderr.write(f"nothing usable was deployed to {options.rpc_url}: {error}\n")
+        return 1
     if options.out:
         deployment.write(options.out)
     sys.stdout.write(json.dumps(asdict(deployment), indent=2) + "\n")

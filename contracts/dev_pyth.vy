@@ -34,7 +34,6 @@ PAYLOAD_MAGIC: constant(Bytes[4]) = b"AUWV"
 VAA_HEADER_SIZE: constant(uint256) = 6
 SIGNATURE_SIZE: constant(uint256) = 66
 BODY_HEADER_SIZE: constant(uint256) = 51
-PAYLOAD_SIZE: constant(uint256) = 37
 MESSAGE_SIZE: constant(uint256) = 85
 # Every blob is padded by one word, so that 32 bytes may be read at any place in it.
 PADDING: constant(uint256) = 32
@@ -212,7 +211,6 @@ def _verified_root(vaa: Bytes[4096]) -> uint256:
     if self._read(data, body_at + 8, 2) != EMITTER_CHAIN or extract32(data, body_at + 10) != EMITTER:
         raw_revert(method_id("InvalidUpdateDataSource()"))
     payload_at: uint256 = body_at + BODY_HEADER_SIZE
-    self._require_update(len(vaa) >= payload_at + PAYLOAD_SIZE)
     self._require_update(slice(data, payload_at, 4) == PAYLOAD_MAGIC and self._read(data, payload_at + 4, 1) == 0)
     return self._read(data, payload_at + 17, 20)
 

@@ -199,7 +199,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    with PriceServer(options.port, seed=options.seed, step_ppm=options.step_ppm) as server:
+    try:
+        server = PriceServer(options.port, seed=options.seed, step_ppm=options.step_ppm)
+    except OSError as error:
+        sys.stderr.write(f"cannot listen on {HOST}:{options.port} ({error.strerror}); choose another --port\n")
+        return 1
+    with server:
         sys.stdout.write(f"prices on {server.url}\n")
         sys.stdout.flush()
         server.serve_forever(poll_interval=0.05)

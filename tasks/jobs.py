@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
-from app.jobs.jobs import PROBE
+from app.core.clock import utc_now
+from app.core.outbound.guarded import guarded_post
+from app.jobs.jobs import DELIVER_CALLBACK, PROBE
+from app.jobs.services.callbacks import deliver
 from app.jobs.services.run import JobRun
 from tasks.base import job_task
+from tasks.runtime import runtime
+
+
+@job_task(DELIVER_CALLBACK)
+def deliver_callback(run: JobRun) -> dict[str, Any]:
+    """Tell a client that its job has ended."""
+    jobs = runtime().settings.jobs
+
+    def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        return guarded_post(url, body, headers, allow_private=jobs.callback_allow_private).status
+
+    secret = jobs.callback_secret.get_secret_value().encode()
+    return deliver(run.session, run.params["job_id"], post=post, secret=secret, now=utc_now())
 
 
 @job_task(PROBE)

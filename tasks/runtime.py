@@ -9,6 +9,8 @@ from functools import cached_property
 from redis import Redis
 from sqlalchemy import Engine
 
+from app.chain.adapters import from_settings as chain_from_settings
+from app.chain.services.parts import ChainParts, index_options, load_protocols
 from app.core.db import make_engine
 from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
@@ -44,6 +46,22 @@ class Runtime:
     def waker(self) -> Waker:
         """Wakes the dispatcher after a commit that made work ready."""
         return Waker(self.broker, self.settings.jobs.wake_gap_seconds)
+
+    @cached_property
+    def chain(self) -> ChainParts:
+        """The chain's providers and protocols, and the projections that its events feed."""
+        chain = self.settings.chain
+        return ChainParts(
+            providers=chain_from_settings(chain),
+            protocols=load_protocols(chain.protocol_files, chain.deployment_file, os.environ),
+            options=index_options(
+                finality=chain.finality,
+                header_depth=chain.header_depth,
+                max_range_blocks=chain.max_range_blocks,
+                halt_on_deep_fork=chain.halt_on_deep_fork,
+            ),
+            projections={},
+        )
 
     @cached_property
     def oracle(self) -> OracleParts:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from app.chain.jobs import INDEX_HEAD
 from app.jobs.types import Cadence, ScheduleEntry
 from app.ops.jobs import PRUNE
 from app.oracle.jobs import REFRESH_PRICES
@@ -11,6 +14,16 @@ from config.settings import Settings
 def schedule(settings: Settings) -> tuple[ScheduleEntry, ...]:
     """The table: a name, a sentence, a kind, a cadence, and what an outage or an overlap means."""
     return (
+        *(
+            ScheduleEntry(
+                name=f"index_{Path(file).stem}",
+                summary=f"New events of {Path(file).stem}, from where it stands to the chain's head.",
+                kind=INDEX_HEAD,
+                cadence=Cadence(interval_seconds=settings.perps.index_seconds),
+                params={"contract_set": Path(file).stem},
+            )
+            for file in settings.chain.protocol_files
+        ),
         ScheduleEntry(
             name="prices",
             summary="The latest price of every feed that is followed.",

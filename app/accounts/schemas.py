@@ -25,15 +25,21 @@ def password() -> Text:
 
 
 class LoginBody(StrictSchema):
+    """Who signs in, and the proof."""
+
     login = Text(required=True, validate=validate.Length(1, MAX_LOGIN))
     password = password()
 
 
 class RefreshBody(StrictSchema):
+    """The refresh token to exchange; it works once."""
+
     refresh_token = Text(required=True, validate=validate.Length(1, 4096))
 
 
 class PasswordBody(StrictSchema):
+    """A change of the caller's own password, proved by the old one."""
+
     current_password = password()
     password = password()
 
@@ -48,6 +54,8 @@ class TokensSchema(StrictSchema):
 
 
 class UserSchema(StrictSchema):
+    """A user, without secrets."""
+
     id = fields.UUID(required=True)
     login = fields.String(required=True)
     scopes = fields.List(fields.String(), required=True)
@@ -63,22 +71,30 @@ class MeSchema(UserSchema):
 
 
 class UserBody(StrictSchema):
+    """A user to make."""
+
     login = Text(required=True, validate=validate.Length(1, MAX_LOGIN))
     password = password()
     scopes = scope_list()
 
 
 class ScopesBody(StrictSchema):
+    """All the scopes a user is to have: a replacement, not an addition."""
+
     scopes = scope_list()
 
 
 class ApiKeyBody(StrictSchema):
+    """An API key to make; without `expires_at` it lives until it is revoked."""
+
     name = Text(required=True, validate=validate.Length(1, MAX_KEY_NAME))
     scopes = scope_list()
     expires_at = Time(load_default=None, allow_none=True)
 
 
 class RotateBody(StrictSchema):
+    """How a key is given a new secret."""
+
     grace_seconds = Int(
         load_default=None,
         allow_none=True,
@@ -88,6 +104,8 @@ class RotateBody(StrictSchema):
 
 
 class ApiKeySchema(StrictSchema):
+    """An API key, without its secret."""
+
     id = fields.UUID(required=True)
     name = fields.String(required=True)
     scopes = fields.List(fields.String(), required=True)
@@ -99,16 +117,22 @@ class ApiKeySchema(StrictSchema):
 
 
 class NewApiKeySchema(ApiKeySchema):
+    """A key just made or rotated: the only answer that holds the secret."""
+
     key = fields.String(required=True, metadata={"description": "send as X-API-Key; never shown again"})
 
 
 class AuditQuery(PageQuery):
+    """Filters of the audit log."""
+
     actor = Text(load_default=None)
     action = Text(load_default=None)
     subject = Text(load_default=None)
 
 
 class AuditEntrySchema(StrictSchema):
+    """One change: who, what, to what, from where."""
+
     id = fields.UUID(required=True)
     at = Time(required=True)
     actor = fields.String(required=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core.errors import AppError, Conflict, InvalidInput, OutboundFailed, OutboundRefused
+from app.core.errors import AppError, Conflict, InvalidInput, NotFound, OutboundFailed, OutboundRefused, Unavailable
 
 
 class NodeFailed(OutboundFailed):
@@ -148,6 +148,83 @@ class InsufficientFunds(TransactionRefused):
     code = "chain.insufficient_funds"
 
 
+class SimulationReverted(AppError):
+    """The transaction would revert; it was not sent."""
+
+    code = "chain.simulation_reverted"
+    status = 409
+
+
+class GasAboveCeiling(AppError):
+    """The transaction needs more gas than its caller allows."""
+
+    code = "chain.gas_above_ceiling"
+    status = 409
+
+
+class FeeCapReached(Unavailable):
+    """Gas costs more than the cap allows; the transaction waits."""
+
+    code = "chain.fee_cap_reached"
+
+
+class SpendCapReached(Unavailable):
+    """What the live transactions may still cost leaves no room under the hour's cap; the transaction waits."""
+
+    code = "chain.spend_cap_reached"
+
+
+class CostAboveCap(AppError):
+    """The transaction alone may cost more than the cap of an hour."""
+
+    code = "chain.cost_above_cap"
+    status = 409
+
+
+class BreakerOpen(Unavailable):
+    """The signer's breaker is open; an operator resets it."""
+
+    code = "chain.breaker_open"
+
+
+class SignerHalted(Unavailable):
+    """The signer is halted; an operator resumes it."""
+
+    code = "chain.signer_halted"
+
+
+class NonceTaken(AppError):
+    """The transaction's nonce was used by another one."""
+
+    code = "chain.nonce_taken"
+    status = 409
+
+
+class SignerUnavailable(AppError):
+    """There is no usable signing key."""
+
+    code = "chain.signer_unavailable"
+    status = 503
+
+
+class SignerNotFound(NotFound):
+    """No transaction was ever sent by that signer."""
+
+    code = "chain.signer_not_found"
+
+
+class TransactionNotFound(NotFound):
+    """There is no such transaction."""
+
+    code = "chain.transaction_not_found"
+
+
+class TransactionEnded(Conflict):
+    """The transaction has ended; nothing about it changes any more."""
+
+    code = "chain.transaction_ended"
+
+
 class ForkSeen(NodeFailed):
     """The node's chain differs from the one indexed: a reorg to heal."""
 
@@ -165,6 +242,12 @@ class SetHalted(Conflict):
     """Indexing of this contract set is halted until an operator resumes it."""
 
     code = "chain.set_halted"
+
+
+class UnknownContractSet(NotFound):
+    """There is no such contract set."""
+
+    code = "chain.unknown_contract_set"
 
 
 class MalformedEvent(AppError):

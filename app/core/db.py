@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Engine, MetaData, create_engine
+from sqlalchemy import Engine, MetaData, create_engine, text
 from sqlalchemy.orm import DeclarativeBase, Session
 from uuid_utils.compat import uuid7
 
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
 IDLE_IN_TRANSACTION_MS = 60_000
+WRITTEN = text("SELECT pg_current_xact_id_if_assigned()")  # a transaction gets an id with its first write or row lock
 
 
 class Base(DeclarativeBase):
@@ -58,8 +59,10 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
 def release(session: Session) -> None:
     """End a read transaction before waiting on the network, so that no snapshot or lock is held meanwhile.
 
-    Raises RuntimeError when the session holds unwritten objects: those belong to a commit, which an edge makes.
+    Raises RuntimeError when the transaction has written or locked anything: that belongs to a commit, which an edge
+    makes.
     """
-    if session.new or session.dirty or session.deleted:
-        raise RuntimeError("release() would lose unwritten changes")
+    unwritten = session.new or session.dirty or session.deleted
+    if unwritten or (session.in_transaction() and session.scalar(WRITTEN) is not None):
+        raise RuntimeError("release() would lose changes that nobody committed")
     session.rollback()

@@ -49,7 +49,7 @@ class OracleFeed(Base):
 class OraclePrice(Base):
     """The history: one row a feed and publish time, in a partition a month (`oracle_prices_pYYYYMM`).
 
-    Grows by one row a feed and refresh (8,640 a day at 10 s, about 1.5 MB with its index); whole months are
+    Grows by one row a feed and refresh (8,640 a day at 10 s, 2.3 MB with its index); whole months are
     made and dropped by `ops.prune`, and the default partition takes what has no month yet.
     """
 

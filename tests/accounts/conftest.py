@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,10 +13,12 @@ from sqlalchemy.orm import Session
 
 from app.accounts.adapters import passwords_from_settings
 from app.accounts.services.users import create_user
-from app.accounts.types import User
+from app.accounts.types import Scope, User
 from app.core.clock import utc_now
+from app.core.db import make_engine
 from app.core.http.principal import Origin
 from config.settings import Settings
+from tests.conftest import app_maker
 
 PASSWORD = "correct horse battery"
 SHELL = Origin(actor="cli:root")
@@ -27,6 +30,11 @@ SignIn = Callable[..., dict[str, Any]]
 @pytest.fixture
 def make_user(session: Session, settings: Settings) -> MakeUser:
     """Adds a user and commits."""
+    return user_maker(session, settings)
+
+
+def user_maker(session: Session, settings: Settings) -> MakeUser:
+    """What `make_user` gives, for fixtures of another scope."""
     passwords = passwords_from_settings(settings.accounts)
 
     def make(login: str = "alice", *scopes: str, password: str = PASSWORD) -> User:
@@ -44,11 +52,38 @@ def sign_in(client: FlaskClient) -> SignIn:
     """Signs in over HTTP: the tokens, with the header that shows the access token."""
 
     def sign(login: str = "alice", password: str = PASSWORD, by: FlaskClient = client) -> dict[str, Any]:
-        response = by.post("/v1/auth/login", json={"login": login, "password": password})
-        assert response.status_code == 200, response.text
-        return response.get_json() | {"headers": bearer(response.get_json()["access_token"])}
+        return signed_in(by, login, password)
 
     return sign
+
+
+def signed_in(client: FlaskClient, login: str, password: str = PASSWORD) -> dict[str, Any]:
+    """The answer of signing in, and the header that shows its access token."""
+    response = client.post("/v1/auth/login", json={"login": login, "password": password})
+    assert response.status_code == 200, response.text
+    return response.get_json() | {"headers": bearer(response.get_json()["access_token"])}
+
+
+@dataclass(frozen=True)
+class World:
+    """One app with its users signed in, which a module's tests share: for those that are refused."""
+
+    client: FlaskClient
+    root: dict[str, Any]
+    alice: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def world(shared_settings: Settings) -> Iterator[World]:
+    """`root` is an administrator; `alice` holds every other scope."""
+    engine = make_engine(shared_settings.database_url.get_secret_value())
+    with app_maker(shared_settings) as make, Session(engine) as session:
+        make_user = user_maker(session, shared_settings)
+        make_user("root", "admin")
+        make_user("alice", *(scope for scope in Scope if scope != Scope.ADMIN))
+        client = make().test_client()
+        yield World(client, signed_in(client, "root"), signed_in(client, "alice"))
+    engine.dispose()
 
 
 @pytest.fixture

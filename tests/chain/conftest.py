@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,11 +15,11 @@ from sqlalchemy.pool import NullPool
 from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
 from app.chain.maths.abi import compile_events
-from app.chain.queries.alarms import raise_alarm
+from app.chain.services.alarms import record_alarm
 from app.chain.services.indexer import index
 from app.chain.services.work import Work
 from app.chain.types.blocks import ContractSet, Projection, WatchedEvent
-from app.chain.types.indexing import Alarm, IndexOptions, IndexReport
+from app.chain.types.indexing import IndexOptions, IndexReport
 from app.core.db import make_engine
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from app.ops.adapters.embedded_postgres import EmbeddedPostgres
@@ -49,12 +50,6 @@ class Indexer:
     options: IndexOptions = field(default_factory=IndexOptions)
     projections: dict[str, list[Projection]] = field(default_factory=dict)
 
-    def alarm(self, alarm: Alarm) -> None:
-        """Record an alarm in a transaction of its own."""
-        with Session(self.engine) as session:
-            raise_alarm(session, alarm)
-            session.commit()
-
     def run(self, *, commit: Callable[[Session], None] = Session.commit, last_block: int | None = None) -> IndexReport:
         """One call of the indexer."""
         with Session(self.engine) as session:
@@ -62,7 +57,7 @@ class Indexer:
                 session=session,
                 contracts=self.contracts,
                 commit=lambda: commit(session),
-                alarm=self.alarm,
+                alarm=partial(record_alarm, self.engine),
                 options=self.options,
                 projections=self.projections,
             )

@@ -19,7 +19,6 @@ ABI = [
     {"type": "function", "name": "open", "inputs": []},
 ]
 GOOD = f"""
-name = "perp_x"
 chain_id = 5
 start_block = 12
 [contracts.perp]
@@ -48,7 +47,7 @@ def load(folder: Path, text: str, **values: str) -> Any:
 def test_a_file_names_contracts_and_their_events(folder: Path) -> None:
     protocol = load(folder, GOOD)
     contracts = protocol.contract_set
-    assert (contracts.name, contracts.chain_id, contracts.start_block) == ("perp_x", 5, 12)
+    assert (contracts.name, contracts.chain_id, contracts.start_block) == ("x", 5, 12)
     assert contracts.addresses == [b"\x11" * 20]
     assert sorted((event.contract, event.name) for event in contracts.watched.values()) == [
         ("perp", "Closed"),
@@ -84,12 +83,11 @@ def test_placeholders_come_from_the_deployment_and_the_environment(folder: Path)
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "x.toml: name is missing."),
-        ("name =", "x.toml is not TOML: "),
+        ("", "x.toml: chain_id is missing."),
+        ("chain_id =", "x.toml is not TOML: "),
         (GOOD.replace("= 5", '= "five"'), "x.toml: chain_id: expected `int`, got `str`."),
         (GOOD.replace("= 5", "= 0"), "x.toml: chain_id: must be at least 1 and fit 64 bits, not 0."),
         (GOOD.replace("= 12", "= -1"), "x.toml: start_block: must be at least 0 and fit 64 bits, not -1."),
-        (GOOD.replace("perp_x", "Perp"), "x.toml: name: at most 40 of a-z"),
         ("unknown = 1\n" + GOOD, "x.toml: unknown: there is no such key."),
         (GOOD + "unit = 1", "x.toml: contracts.perp.unit: there is no such key."),
         (GOOD.replace('abi = "perp.json"', ""), "x.toml: contracts.perp.abi is missing."),
@@ -120,6 +118,12 @@ def test_each_mistake_is_one_sentence_with_its_key(folder: Path, text: str, sent
         load(folder, text)
     assert refused.value.detail.startswith(sentence)
     assert "\n" not in refused.value.detail
+
+
+def test_a_file_whose_name_cannot_be_a_protocol_s(folder: Path) -> None:
+    (folder / "Perp-v2.toml").write_text(GOOD)
+    with pytest.raises(InvalidProtocol, match=r"Perp-v2\.toml: the name must be"):
+        load_protocol(folder / "Perp-v2.toml", {})
 
 
 def test_a_file_that_is_not_there(folder: Path) -> None:

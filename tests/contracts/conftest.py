@@ -11,6 +11,7 @@ from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from app.ops.adapters.process import free_port
 from contracts.deploy import deploy
 from tests.contracts.exchange import Exchange
+from tests.contracts.price_client import Client, start
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +40,21 @@ def exchange(deployed: Exchange) -> Iterator[Exchange]:
     snapshot = deployed.rpc("evm_snapshot")
     yield deployed
     assert deployed.rpc("evm_revert", snapshot)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Client]:
+    """A server of the test's own: orders outlive a request."""
+    client = start(tmp_path)
+    yield client
+    client.session.close()
+    client.process.stop()
+
+
+@pytest.fixture(scope="session")
+def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """One server for the tests that change nothing."""
+    client = start(tmp_path_factory.mktemp("prices"))
+    yield client
+    client.session.close()
+    client.process.stop()

@@ -12,6 +12,7 @@ import pytest
 from web3.exceptions import ContractLogicError, Web3RPCError
 
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil
+from app.ops.adapters.process import free_port
 from contracts import build
 from contracts.build import CONTRACTS, artifact
 from contracts.deploy import DEVELOPMENT_KEY, INSURANCE_WAD, POOL_WAD, DeploymentFailed, deploy
@@ -91,6 +92,14 @@ def test_the_command_deploys_and_prints(anvil: EmbeddedAnvil, tmp_path: Path) ->
     again = deploy(anvil.url)
     assert again.perp.address != json.loads(done.stdout)["perp"]["address"]
     assert again.perp.block_number > json.loads(done.stdout)["perp"]["block_number"]
+
+
+def test_the_command_says_in_one_line_that_no_node_answers() -> None:
+    command = [sys.executable, "-m", "contracts.deploy", "--rpc-url", f"http://127.0.0.1:{free_port()}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("nothing usable was deployed to http://127.0.0.1:")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_failed_step_is_named(anvil: EmbeddedAnvil) -> None:

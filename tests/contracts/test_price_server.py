@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,75 +14,10 @@ from typing import Any
 import pytest
 import requests
 
-from app.ops.adapters.process import ServerProcess, free_port
-from contracts.feeds import FEEDS
 from tests.contracts.exchange import BTC, Exchange, wad
-from tests.contracts.pnau_reader import Blob, read
+from tests.contracts.pnau_reader import read
+from tests.contracts.price_client import BTC_ID, ETH_ID, LATEST_PATH, SOL_ID, STREAM_PATH, Client, blob_of, start
 from tests.contracts.real import LATEST
-
-BTC_ID, ETH_ID, SOL_ID = (feed.price_id.hex() for feed in FEEDS)
-LATEST_PATH = "/v2/updates/price/latest"
-STREAM_PATH = "/v2/updates/price/stream"
-
-
-class Client:
-    """A server process and a session with it."""
-
-    def __init__(self, process: ServerProcess, port: int):
-        self.process = process
-        self.url = f"http://127.0.0.1:{port}"
-        self.session = requests.Session()
-
-    def get(self, path: str, **query: Any) -> requests.Response:
-        parameters = {"ids[]" if name == "ids" else name: value for name, value in query.items()}
-        return self.session.get(self.url + path, params=parameters, timeout=5)
-
-    def latest(self, *ids: str, **query: Any) -> dict[str, Any]:
-        answer = self.get(LATEST_PATH, ids=ids, **query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def order(self, **orders: dict[str, Any]) -> requests.Response:
-        named = {name.replace("_", "-"): order for name, order in orders.items()}
-        return self.session.post(self.url + "/dev/prices", json=named, timeout=5)
-
-    def answers(self) -> bool:
-        try:
-            return self.get("/live").ok
-        except requests.ConnectionError:
-            return False
-
-
-def start(folder: Path, seed: int = 1) -> Client:
-    port = free_port()
-    command = [sys.executable, "-m", "contracts.price_server", "--port", str(port), "--seed", str(seed)]
-    client = Client(ServerProcess("prices", command, folder / f"{port}.log"), port)
-    client.process.start()
-    client.process.wait_ready(client.answers, seconds=5)
-    return client
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Client]:
-    """A server of the test's own: orders outlive a request."""
-    client = start(tmp_path)
-    yield client
-    client.session.close()
-    client.process.stop()
-
-
-@pytest.fixture(scope="module")
-def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """One server for the tests that change nothing."""
-    client = start(tmp_path_factory.mktemp("prices"))
-    yield client
-    client.session.close()
-    client.process.stop()
-
-
-def blob_of(answer: dict[str, Any]) -> Blob:
-    (data,) = answer["binary"]["data"]
-    return read(bytes.fromhex(data))
 
 
 def shape(value: Any) -> Any:
@@ -93,16 +29,29 @@ def shape(value: Any) -> Any:
     return type(value)
 
 
-def test_it_starts_fast_listens_on_loopback_and_stops_on_sigterm(tmp_path: Path) -> None:
-    began = time.monotonic()
+def test_it_starts_without_the_slow_imports() -> None:
+    # web3 alone takes longer to import than the whole server takes to answer.
+    code = "import sys, contracts.price_server; print(sorted({'web3', 'eth_account', 'vyper'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_it_listens_on_loopback_and_stops_on_sigterm(tmp_path: Path) -> None:
     client = start(tmp_path)
-    assert time.monotonic() - began < 2  # a fifth of a second on an idle machine
     answer = client.get("/live")
     assert (answer.status_code, answer.text) == (200, "OK")
     client.session.close()
     client.process.stop(seconds=5)
     assert client.process.poll() == 0
     assert "prices on http://127.0.0.1:" in client.process.last_words()
+
+
+def test_a_taken_port_gets_one_sentence(reading: Client) -> None:
+    port = reading.url.rpartition(":")[2]
+    command = [sys.executable, "-m", "contracts.price_server", "--port", port]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    assert done.returncode == 1
+    assert done.stderr == f"cannot listen on 127.0.0.1:{port} (Address already in use); choose another --port\n"
 
 
 def test_the_latest_answer_has_the_real_one_s_shape(reading: Client) -> None:
@@ -236,67 +185,6 @@ def test_the_stream_sends_each_second_and_each_order(server: Client) -> None:
     assert blob_of(seen[-1]).updates[0].price.price == int(seen[-1]["parsed"][0]["price"]["price"])
     # The server outlives a reader who leaves.
     assert server.get("/live").ok
-
-
-def price_of(server: Client, price_id: str = BTC_ID) -> dict[str, Any]:
-    return server.latest(price_id)["parsed"][0]["price"]
-
-
-def test_an_ordered_price_is_published_at_once_and_exactly(server: Client) -> None:
-    answer = server.order(BTC_USD={"price": "40000.12345678", "conf_bps": 250})
-    state = answer.json()["BTC-USD"]
-    assert (state["price"], state["conf_bps"]) == ("40000.12345678", 250)
-    price = price_of(server)
-    assert abs(int(price["price"]) - 4_000_012_345_678) < 4_000_012_345_678 // 1000
-    assert int(price["conf"]) == int(price["price"]) * 250 // 10_000
-
-
-def test_a_frozen_feed_stands_still_until_it_is_released(server: Client) -> None:
-    server.order(BTC_USD={"price": "40000", "frozen": True})
-    frozen = price_of(server)
-    assert frozen["price"] == "4000000000000"
-    # Other feeds go on: a second later the frozen one is still the same, its date too.
-    began = price_of(server, ETH_ID)["publish_time"]
-    deadline = time.monotonic() + 5
-    while price_of(server, ETH_ID)["publish_time"] == began:
-        assert time.monotonic() < deadline
-    assert price_of(server) == frozen
-    server.order(BTC_USD={"frozen": False})
-    assert price_of(server)["publish_time"] > frozen["publish_time"]
-
-
-def test_an_aged_feed_is_dated_back(server: Client) -> None:
-    server.order(ETH_USD={"stale_seconds": 90})
-    aged, fresh = price_of(server, ETH_ID), price_of(server)
-    assert 89 <= fresh["publish_time"] - aged["publish_time"] <= 91
-    server.order(ETH_USD={"stale_seconds": 0})
-    assert price_of(server, ETH_ID)["publish_time"] >= fresh["publish_time"]
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "text"),
-    [
-        ({"DOGE-USD": {"price": "1"}}, 404, "no such symbol: DOGE-USD"),
-        ([], 400, "expected"),
-        ({"BTC-USD": 1}, 400, "expected"),
-        ({"BTC-USD": {"price": 61409.93}}, 400, "`price` cannot be 61409.93"),
-        ({"BTC-USD": {"price": "a lot"}}, 400, "`price` cannot be 'a lot'"),
-        ({"BTC-USD": {"price": "NaN"}}, 400, "`price` must be"),
-        ({"BTC-USD": {"price": "0"}}, 400, "`price` must be"),
-        ({"BTC-USD": {"price": "1e30"}}, 400, "`price` must be"),
-        ({"BTC-USD": {"price": "0.000000001"}}, 400, "`price` must be"),
-        ({"BTC-USD": {"conf_bps": -1}}, 400, "`conf_bps` cannot be -1"),
-        ({"BTC-USD": {"conf_bps": True}}, 400, "`conf_bps` cannot be True"),
-        ({"BTC-USD": {"frozen": 1}}, 400, "`frozen` cannot be 1"),
-        ({"BTC-USD": {"colour": 1}}, 400, "`colour` cannot be 1"),
-    ],
-)
-def test_orders_that_are_refused_change_nothing(reading: Client, body: Any, status: int, text: str) -> None:
-    if isinstance(body, dict):
-        body = {"SOL-USD": {"price": "1"}, **body}
-    answer = reading.session.post(reading.url + "/dev/prices", json=body, timeout=5)
-    assert (answer.status_code, text in answer.text) == (status, True), answer.text
-    assert int(price_of(reading, SOL_ID)["price"]) > 10**9
 
 
 def test_the_same_seed_walks_the_same_way(tmp_path: Path) -> None:

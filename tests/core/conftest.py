@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
@@ -17,6 +17,8 @@ from app.core.http.guard import current_principal, public, require
 from app.core.http.principal import Credentials, Principal
 from app.core.http.schema import Int, QueryInt, StrictSchema, Text
 from app.core.http.unit_of_work import after_commit, commit_request, current_session
+from config.settings import Settings
+from tests.conftest import app_maker
 
 TABLE = (
     "CREATE TABLE IF NOT EXISTS probe (id int PRIMARY KEY, parent int REFERENCES probe DEFERRABLE INITIALLY DEFERRED)"
@@ -147,20 +149,31 @@ def woken() -> list[str]:
 
 @pytest.fixture
 def make_probe(make_app: Callable[..., Flask], woken: list[str]) -> Callable[..., FlaskClient]:
-    """Clients of apps with the probe on them."""
+    """Clients of apps with the probe on them, on the test's own database."""
 
     def make(*args) -> FlaskClient:
-        app = make_app(*args, authenticate=authenticate)
-        api: Api = app.extensions["flask-smorest"]["apis"][""]["ext_obj"]
-        api.register_blueprint(probe_blueprint(woken))
-        with app.app_context(), app.extensions["sqlalchemy"].engine.begin() as connection:
-            connection.execute(text(TABLE))
-        return app.test_client()
+        return with_probe(make_app(*args, authenticate=authenticate), woken)
 
     return make
 
 
 @pytest.fixture
-def probe(make_probe: Callable[..., FlaskClient]) -> FlaskClient:
-    """A client of the probe."""
+def own_probe(make_probe: Callable[..., FlaskClient]) -> FlaskClient:
+    """A client of the probe on the test's own database."""
     return make_probe()
+
+
+@pytest.fixture(scope="module")
+def probe(shared_settings: Settings) -> Iterator[FlaskClient]:
+    """A client of the probe for tests that leave nothing behind."""
+    with app_maker(shared_settings) as make:
+        yield with_probe(make(authenticate=authenticate), [])
+
+
+def with_probe(app: Flask, woken: list[str]) -> FlaskClient:
+    """Put the probe on an app, and its table into the database."""
+    api: Api = app.extensions["flask-smorest"]["apis"][""]["ext_obj"]
+    api.register_blueprint(probe_blueprint(woken))
+    with app.app_context(), app.extensions["sqlalchemy"].engine.begin() as connection:
+        connection.execute(text(TABLE))
+    return app.test_client()

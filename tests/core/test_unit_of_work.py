@@ -13,44 +13,44 @@ def rows(engine: Engine) -> list[int]:
         return list(connection.execute(text("SELECT id FROM probe ORDER BY id")).scalars())
 
 
-def test_success_commits_then_calls_back(probe: FlaskClient, engine: Engine, woken: list[str]) -> None:
-    assert probe.put("/v1/probe/rows/1").status_code == 200
+def test_success_commits_then_calls_back(own_probe: FlaskClient, engine: Engine, woken: list[str]) -> None:
+    assert own_probe.put("/v1/probe/rows/1").status_code == 200
     assert rows(engine) == [1]
     assert woken == ["row 1"]
 
 
-def test_an_error_rolls_back(probe: FlaskClient, engine: Engine) -> None:
-    problem(probe.put("/v1/probe/conflicts/1"), 409, "core.conflict")
+def test_an_error_rolls_back(own_probe: FlaskClient, engine: Engine) -> None:
+    problem(own_probe.put("/v1/probe/conflicts/1"), 409, "core.conflict")
     assert rows(engine) == []
 
 
-def test_a_commit_that_fails_is_no_success(probe: FlaskClient, engine: Engine, woken: list[str]) -> None:
-    problem(probe.put("/v1/probe/orphans/1"), 500, "core.internal")
+def test_a_commit_that_fails_is_no_success(own_probe: FlaskClient, engine: Engine, woken: list[str]) -> None:
+    problem(own_probe.put("/v1/probe/orphans/1"), 500, "core.internal")
     assert rows(engine) == []
     assert woken == []
 
 
-def test_an_early_commit_stays_and_survives_its_callbacks(probe: FlaskClient, engine: Engine, woken: list[str]) -> None:
-    problem(probe.put("/v1/probe/early/1"), 409, "core.conflict")
+def test_an_early_commit_outlives_its_callbacks(own_probe: FlaskClient, engine: Engine, woken: list[str]) -> None:
+    problem(own_probe.put("/v1/probe/early/1"), 409, "core.conflict")
     assert rows(engine) == [1]
     assert woken == ["early"]
 
 
-def test_a_broken_statement_does_not_poison_the_next_request(probe: FlaskClient) -> None:
-    problem(probe.get("/v1/probe/broken-sql"), 500, "core.internal")
-    assert probe.get("/v1/probe/sql").get_json() == {"sum": 2}
+def test_a_broken_statement_does_not_poison_the_next_request(own_probe: FlaskClient) -> None:
+    problem(own_probe.get("/v1/probe/broken-sql"), 500, "core.internal")
+    assert own_probe.get("/v1/probe/sql").get_json() == {"sum": 2}
 
 
-def test_a_severed_connection_is_a_503_and_the_next_request_works(probe: FlaskClient) -> None:
-    response = probe.get("/v1/probe/severed")
+def test_a_severed_connection_is_a_503_and_the_next_request_works(own_probe: FlaskClient) -> None:
+    response = own_probe.get("/v1/probe/severed")
     body = problem(response, 503, "core.unavailable")
     assert body["retryable"] is True
     assert int(response.headers["Retry-After"]) >= 1
-    assert probe.get("/v1/probe/sql").get_json() == {"sum": 2}
+    assert own_probe.get("/v1/probe/sql").get_json() == {"sum": 2}
 
 
-def test_no_connection_is_left_open_after_requests(probe: FlaskClient) -> None:
+def test_no_connection_is_left_open_after_requests(own_probe: FlaskClient) -> None:
     for path in ("sql", "broken-sql", "crash", "severed"):
-        probe.get(f"/v1/probe/{path}")
-    with probe.application.app_context():
-        assert probe.application.extensions["sqlalchemy"].engine.pool.checkedout() == 0
+        own_probe.get(f"/v1/probe/{path}")
+    with own_probe.application.app_context():
+        assert own_probe.application.extensions["sqlalchemy"].engine.pool.checkedout() == 0

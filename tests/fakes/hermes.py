@@ -1,6 +1,6 @@
 """A Hermes on a real socket: its routes, shapes and error texts, prices as the test sets them, and faults on order.
 
-It passes the same contract test as the recorded answers and the local chain's price server (tests/oracle/test_hermes).
+It passes the same contract test as the recorded answers and the local price server (`test_hermes_contract`).
 """
 
 from __future__ import annotations

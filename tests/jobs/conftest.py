@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from app.core.http.schema import Int, StrictSchema, Text
 from app.jobs.services.enqueue import enqueue
 from app.jobs.types import JobKind, NewJob, Queue
-from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from config.settings import JobsSettings, Settings
 from tasks.runtime import Runtime
 
@@ -41,15 +40,9 @@ ECHO = make_kind()
 
 
 @pytest.fixture
-def settings(database_url: str, broker: EmbeddedValkey, cache: EmbeddedValkey) -> Settings:
-    """Settings of a process on this test's servers."""
-    return Settings(
-        _env_file=None,
-        database_url=database_url,
-        broker_url=broker.url,
-        cache_url=cache.url,
-        jobs=JobsSettings(lease_seconds=3.0, archive_after_seconds=0.0),
-    )
+def settings(settings: Settings) -> Settings:
+    """Settings of a process on this test's servers, with a short lease."""
+    return settings.model_copy(update={"jobs": JobsSettings(lease_seconds=3.0, archive_after_seconds=0.0)})
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,6 @@ from flask import Flask
 from pydantic import SecretStr
 
 from app.core.http.principal import Credentials, Principal
-from app.factory import create_app
 from config.settings import Settings
 
 
@@ -21,11 +20,9 @@ def nobody(_: Credentials) -> Principal:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    app = create_app(settings.model_copy(update={"metrics_token": SecretStr("a-token")}), authenticate=nobody)
-    yield app
-    with app.app_context():
-        app.extensions["sqlalchemy"].engine.dispose()
+def app(make_app: Callable[..., Flask], settings: Settings) -> Flask:
+    changed = settings.model_copy(update={"metrics_token": SecretStr("a-token")})
+    return make_app(changed, authenticate=nobody)
 
 
 def test_a_fresh_system_is_ready(app: Flask) -> None:

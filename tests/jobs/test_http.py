@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import Unauthenticated
 from app.core.http.principal import Credentials, Principal
-from app.factory import create_app
 from app.jobs.jobs import PROBE
 from app.jobs.services.schedules import seed
 from config.settings import Settings
@@ -42,11 +41,8 @@ def authenticate(credentials: Credentials) -> Principal:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    app = create_app(settings, authenticate=authenticate)
-    yield app
-    with app.app_context():
-        app.extensions["sqlalchemy"].engine.dispose()
+def app(make_app: Callable[..., Flask]) -> Flask:
+    return make_app(authenticate=authenticate)
 
 
 class Caller:
@@ -141,6 +137,7 @@ BAD_BODIES: list[tuple[Any, int, str, str | None]] = [
     ({"kind": "jobs.probe", "params": {"steps": -1}}, 422, "jobs.invalid_params", "/params/steps"),
     ({"kind": "jobs.probe", "params": {"stepz": 1}}, 422, "jobs.invalid_params", "/params/stepz"),
     ({"kind": "jobs.deliver_callback", "params": {}}, 403, "core.forbidden", None),
+    (PROBE_JOB | {"callback_url": "http://127.0.0.1/"}, 422, "core.address_refused", "/callback_url"),
     ([], 422, "core.invalid_input", None),
 ]
 

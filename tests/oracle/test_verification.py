@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from coincurve import PrivateKey
+from coincurve import PrivateKey, PublicKey
+from eth_hash.auto import keccak
 
 from app.oracle.errors import PriceFromTheFuture, PriceStale, UpdateInvalid
 from app.oracle.maths.pnau import parse_update
@@ -125,6 +127,22 @@ def test_signatures_that_are_none(rs: bytes | None, recovery: int) -> None:
     vaa = replace(update.vaa, signatures=(broken, *update.vaa.signatures[1:]))
     with pytest.raises(UpdateInvalid) as refused:
         verify_update(replace(update, vaa=vaa), trust_in(), NOW)
+    assert refused.value.reason == "bad_signature"
+
+
+def test_a_recovery_id_that_the_chain_does_not_know_is_refused_though_a_key_can_be_recovered() -> None:
+    """Ids 2 and 3 stand for an x beyond the curve's order: libsecp256k1 takes them, ecrecover does not."""
+    update = parse_update(signed(message()))
+    digest = keccak(keccak(update.vaa.body))
+    for r in range(1, 50):
+        rs = r.to_bytes(32, "big") + (1).to_bytes(32, "big")
+        with contextlib.suppress(ValueError):
+            key = PublicKey.from_signature_and_message(rs + b"\x02", digest, hasher=None)
+            break
+    address = keccak(key.format(compressed=False)[1:])[-20:]
+    vaa = replace(update.vaa, signatures=(Signature(0, rs, 2),))
+    with pytest.raises(UpdateInvalid) as refused:
+        verify_update(replace(update, vaa=vaa), trust_in(signers=(address,), quorum=1), NOW)
     assert refused.value.reason == "bad_signature"
 
 

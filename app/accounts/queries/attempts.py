@@ -16,12 +16,13 @@ LONGEST_LOCK_SECONDS = 900
 RESERVE = text(
     """
     INSERT INTO accounts_sign_in_attempts AS a (login_sha256, failures, locked_until, updated_at)
-    VALUES (:login, 1, :now, :now)
+    VALUES (:login, 1, '-infinity', :now)
     ON CONFLICT (login_sha256) DO UPDATE
     SET (failures, locked_until, updated_at) = (
         SELECT n,
-               CAST(:now AS timestamptz) + make_interval(
-                   secs => CASE WHEN n < :free THEN 0 ELSE least(:longest, 2 ^ least(n - :free, 30)) END),
+               CASE WHEN n < :free THEN CAST('-infinity' AS timestamptz)
+                    ELSE CAST(:now AS timestamptz) + make_interval(secs => least(:longest, 2 ^ least(n - :free, 30)))
+               END,
                CAST(:now AS timestamptz)
         FROM (SELECT CASE WHEN a.updated_at < CAST(:now AS timestamptz) - interval '1 hour' THEN 1
                           ELSE a.failures + 1 END AS n) AS counted)

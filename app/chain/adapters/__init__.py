@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
+from app.chain.types.transactions import SenderPolicy
 
 if TYPE_CHECKING:  # pydantic costs a command line more start-up time than all the rest
     from config.settings import ChainSettings
@@ -19,3 +21,8 @@ def from_settings(settings: ChainSettings) -> Providers:
             for url in settings.rpc_urls
         ]
     )
+
+
+def sender_policy(settings: ChainSettings) -> SenderPolicy:
+    """The sender's part of the chain's settings, as values."""
+    return SenderPolicy(**{field.name: getattr(settings, field.name) for field in fields(SenderPolicy)})

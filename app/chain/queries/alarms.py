@@ -18,6 +18,13 @@ RAISE = text(
     """
 ).bindparams(bindparam("detail", type_=JSONB))
 
+RESOLVE = text(
+    """
+    UPDATE chain_alarms SET resolved_at = now()
+    WHERE chain_id = :chain_id AND kind = :kind AND subject = :subject AND resolved_at IS NULL
+    """
+)
+
 
 def raise_alarm(session: Session, alarm: Alarm) -> None:
     """Record an alarm, or count up the open one of its kind and subject."""
@@ -30,3 +37,8 @@ def raise_alarm(session: Session, alarm: Alarm) -> None:
         "detail": dict(alarm.detail),
     }
     session.execute(RAISE, values)
+
+
+def resolve_alarm(session: Session, chain_id: int, kind: str, subject: str) -> None:
+    """Close the open alarm of this kind and subject, if there is one."""
+    session.execute(RESOLVE, {"chain_id": chain_id, "kind": kind, "subject": subject})

@@ -67,7 +67,7 @@ REWIND = text(
     """
     UPDATE chain_cursors c
     SET next_block = greatest(c.start_block, :from_block), rewinds = c.rewinds + 1,
-        final_block = least(c.final_block, :from_block - 1), tip_hash = below.hash, tip_at = below.mined_at
+        final_block = nullif(least(c.final_block, :from_block - 1), -1), tip_hash = below.hash, tip_at = below.mined_at
     FROM chain_cursors self
     LEFT JOIN chain_headers below
       ON below.chain_id = self.chain_id AND below.number = greatest(self.start_block, :from_block) - 1
@@ -76,6 +76,8 @@ REWIND = text(
       AND c.next_block > c.start_block
     """
 )
+
+DROP = text("DELETE FROM chain_cursors WHERE chain_id = :chain_id AND name = :name")
 
 FIRST_START = text("SELECT min(start_block) FROM chain_cursors WHERE chain_id = :chain_id")
 
@@ -163,6 +165,11 @@ def first_start(session: Session, chain_id: int) -> int | None:
     """The lowest block any set of the chain begins with."""
     first: int | None = session.execute(FIRST_START, {"chain_id": chain_id}).scalar_one()
     return first
+
+
+def drop_cursor(session: Session, chain_id: int, name: str) -> None:
+    """Forget how far a range was read; its rows stay."""
+    session.execute(DROP, {"chain_id": chain_id, "name": name})
 
 
 def highest_final(session: Session, chain_id: int) -> int | None:

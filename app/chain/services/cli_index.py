@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from threading import Event
 from typing import TextIO
 
@@ -13,11 +14,12 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.chain.adapters.providers import Providers
-from app.chain.queries.alarms import raise_alarm
+from app.chain.services.alarms import record_alarm
+from app.chain.services.backfill import range_of
 from app.chain.services.indexer import index
 from app.chain.services.work import Work
 from app.chain.types.blocks import ContractSet, Projection
-from app.chain.types.indexing import Alarm, IndexOptions, IndexReport
+from app.chain.types.indexing import IndexOptions, IndexReport
 from app.core.errors import AppError
 from app.core.logging import get_logger
 
@@ -49,7 +51,7 @@ def run_index(
     while following, a node that fails is waited for.
     """
     if from_block is not None or to_block is not None:
-        contracts, projections = _range(contracts, from_block, to_block), {}
+        contracts = range_of(contracts, from_block, to_block)
     total = IndexReport(chain_id=contracts.chain_id, contract_set=contracts.name)
     started = time.monotonic()
     with Session(engine) as session:
@@ -57,7 +59,7 @@ def run_index(
             session=session,
             contracts=contracts,
             commit=session.commit,
-            alarm=lambda alarm: _record(engine, alarm),
+            alarm=partial(record_alarm, engine),
             options=replace(options, max_seconds=PROGRESS_SECONDS),
             projections=projections,
         )
@@ -69,12 +71,6 @@ def run_index(
     seconds = time.monotonic() - started
     output.write(_as_json(total, seconds) if as_json else _as_text(total, seconds))
     return total
-
-
-def _range(contracts: ContractSet, from_block: int | None, to_block: int | None) -> ContractSet:
-    first = contracts.start_block if from_block is None else from_block
-    name = f"{contracts.name}@{first}-{'' if to_block is None else to_block}"
-    return replace(contracts, name=name, start_block=first)
 
 
 def _tick(work: Work, providers: Providers, to_block: int | None, follow: bool, total: IndexReport) -> float | None:
@@ -92,12 +88,6 @@ def _tick(work: Work, providers: Providers, to_block: int | None, follow: bool, 
     if total.behind:
         return 0.0
     return FOLLOW_SECONDS if follow else None
-
-
-def _record(engine: Engine, alarm: Alarm) -> None:
-    with Session(engine) as session:
-        raise_alarm(session, alarm)
-        session.commit()
 
 
 def _as_json(total: IndexReport, seconds: float) -> str:

@@ -33,8 +33,9 @@ log = get_logger(__name__)
 MAX_LOOKS = 5
 
 
-def index(work: Work, providers: Providers, *, last_block: int | None = None) -> IndexReport:
-    """Index `work.contracts` from its cursor to the node's head (or `last_block`), within the options' bounds.
+def index(work: Work, providers: Providers, *, last_block: int | None = None, final_only: bool = False) -> IndexReport:
+    """Index `work.contracts` from its cursor to the node's head, within the options' bounds; no further than
+    `last_block`, and with `final_only` no further than the last final block.
 
     Commits after each range. Without new blocks it costs one request. Raises SetHalted, CursorMoved, NodeBehind,
     NodeInconsistent (after an alarm) and the node's own failures; what was committed until then stays.
@@ -50,7 +51,7 @@ def index(work: Work, providers: Providers, *, last_block: int | None = None) ->
             partial(read_heads, tip_block=cursor.tip_block, finalized=work.options.finality.depth is None)
         )
         try:
-            if _look(_Tick.of(work, provider, heads, last_block), cursor, report):
+            if _look(_Tick.of(work, provider, heads, last_block, final_only), cursor, report):
                 report.requests = providers.requests_sent - sent
                 return report
         except (errors.NodeInconsistent, errors.BlockUnavailable) as problem:
@@ -71,10 +72,11 @@ class _Tick:
     goal: int
 
     @classmethod
-    def of(cls, work: Work, provider: Provider, heads: Heads, last_block: int | None) -> _Tick:
+    def of(cls, work: Work, provider: Provider, heads: Heads, last_block: int | None, final_only: bool) -> _Tick:
         head = heads.head.number
         final = final_block(work.options.finality, head, heads.final_block)
-        return cls(work, provider, heads, final, head if last_block is None else min(last_block, head))
+        goal = (-1 if final is None else final) if final_only else head
+        return cls(work, provider, heads, final, goal if last_block is None else min(last_block, goal))
 
 
 def _look(tick: _Tick, cursor: Cursor, report: IndexReport) -> bool:

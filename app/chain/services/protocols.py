@@ -31,7 +31,6 @@ class _Contract(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    name: str
     chain_id: int
     contracts: dict[str, Any]
     start_block: int = 0
@@ -39,10 +38,12 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def load_protocol(path: Path, values: Mapping[str, str]) -> Protocol:
-    """The protocol in the TOML file `path`, its `${placeholders}` filled from `values`.
+    """The protocol in the TOML file `path`, named like the file, its `${placeholders}` filled from `values`.
 
     ABI files are looked for beside it. Raises InvalidProtocol.
     """
+    if not _NAME.fullmatch(path.stem):
+        raise InvalidProtocol(f"{path.name}: the name must be at most 40 of a-z, 0-9 and _, beginning with a letter.")
     try:
         written = tomllib.loads(path.read_text())
     except OSError as error:
@@ -50,7 +51,7 @@ def load_protocol(path: Path, values: Mapping[str, str]) -> Protocol:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidProtocol(f"{path.name} is not TOML: {error}.") from error
     try:
-        return _protocol(path.parent, written, values)
+        return _protocol(path, written, values)
     except InvalidProtocol as error:
         raise InvalidProtocol(f"{path.name}: {error.detail}") from error
 
@@ -79,7 +80,7 @@ def _flattened(table: Mapping[str, Any], prefix: str) -> list[tuple[str, str]]:
     return flat
 
 
-def _protocol(folder: Path, written: Mapping[str, Any], values: Mapping[str, str]) -> Protocol:
+def _protocol(path: Path, written: Mapping[str, Any], values: Mapping[str, str]) -> Protocol:
     file = _checked(_filled(written, values, ""))
     contracts: dict[str, ProtocolContract] = {}
     watched: dict[tuple[bytes, bytes], WatchedEvent] = {}
@@ -87,7 +88,7 @@ def _protocol(folder: Path, written: Mapping[str, Any], values: Mapping[str, str
         key = f"contracts.{name}"
         contract = _converted(table, _Contract, f"{key}.")
         addresses = _addresses(contract.address, f"{key}.address")
-        abi = _abi(folder / contract.abi, f"{key}.abi")
+        abi = _abi(path.parent / contract.abi, f"{key}.abi")
         contracts[name] = ProtocolContract(addresses, abi)
         for event in _wanted(abi, contract.events, key):
             for address in addresses:
@@ -96,7 +97,7 @@ def _protocol(folder: Path, written: Mapping[str, Any], values: Mapping[str, str
                     raise InvalidProtocol(f"{key}.address is also that of contracts.{earlier.contract}.")
                 watched[address, event.topic] = WatchedEvent(name, event.name, event.decode)
     sections = {feature: table for feature in FEATURES if (table := getattr(file, feature)) is not None}
-    return Protocol(file.name, contracts, ContractSet(file.name, file.chain_id, file.start_block, watched), sections)
+    return Protocol(path.stem, contracts, ContractSet(path.stem, file.chain_id, file.start_block, watched), sections)
 
 
 def _filled(value: Any, values: Mapping[str, str], key: str) -> Any:
@@ -133,8 +134,6 @@ def _converted(value: Any, kind: type[T], key: str) -> T:
 
 def _checked(filled: Mapping[str, Any]) -> _File:
     file = _converted(filled, _File, "")
-    if not _NAME.fullmatch(file.name):
-        raise InvalidProtocol("name: at most 40 of a-z, 0-9 and _, beginning with a letter.")
     if not file.contracts:
         raise InvalidProtocol("contracts: at least one is needed.")
     for key, number, least in (("chain_id", file.chain_id, 1), ("start_block", file.start_block, 0)):

@@ -11,8 +11,7 @@ def list_markets(query): ...
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn
 
 import flask
 import flask_smorest
@@ -20,29 +19,23 @@ from marshmallow import Schema, ValidationError
 from webargs.core import missing
 from webargs.flaskparser import FlaskParser
 
-from app.core.errors import InvalidInput, UnsupportedMediaType
+from app.core.errors import BodyTooLarge, InvalidInput, UnsupportedMediaType
 from app.core.http.field_errors import field_errors, query_errors
 from app.core.http.guard import guard_of
 from app.core.http.json_body import parse_json
-
-View = TypeVar("View", bound=Callable[..., Any])
-Location = Literal["json", "query"]
-
-
-class Decorator(Protocol):
-    """What keeps a view's type."""
-
-    def __call__(self, view: View) -> View:
-        """The view, wrapped."""
 
 
 class StrictParser(FlaskParser):
     """Webargs with strict JSON, 415 for another content type, and our errors."""
 
     def _raw_load_json(self, req: flask.Request) -> Any:
+        raw = req.get_data(cache=True)
+        # Werkzeug refuses a length that is too large, but cuts off a body that comes in chunks without a word.
+        if req.content_length is None and req.max_content_length is not None and len(raw) >= req.max_content_length:
+            raise BodyTooLarge()
         if req.mimetype == "application/json":
-            return parse_json(req.get_data(cache=True))
-        if req.mimetype or req.get_data(cache=True):
+            return parse_json(raw)
+        if req.mimetype or raw:
             raise UnsupportedMediaType()
         return missing  # no body at all: the schema says whether it can do without
 
@@ -57,21 +50,6 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     """A blueprint whose views are all guarded and whose arguments are all strict."""
 
     ARGUMENTS_PARSER = StrictParser()
-
-    def route(self, rule: str, **options: Any) -> Decorator:
-        """As flask-smorest's, with a type."""
-        decorator: Decorator = super().route(rule, **options)
-        return decorator
-
-    def arguments(self, schema: type[Schema], *, location: Location = "json", **options: Any) -> Decorator:
-        """The view's first argument: a body, or a query string."""
-        decorator: Decorator = super().arguments(schema, location=location, **options)
-        return decorator
-
-    def response(self, status_code: int, schema: type[Schema] | None = None, **options: Any) -> Decorator:
-        """The view's answer: a value for `schema`, alone or with headers, or a ready response."""
-        decorator: Decorator = super().response(status_code, schema, **options)
-        return decorator
 
     def add_url_rule(
         self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **options: Any

@@ -17,6 +17,7 @@ from flask import Flask, current_app, g, request
 from webargs import fields as webargs_fields
 
 from app.core.errors import FieldError, Forbidden, InvalidInput, NotFound, Unauthenticated
+from app.core.http.address import client_address
 from app.core.http.principal import Credentials, Origin, Principal
 from app.core.http.unit_of_work import commit_request
 
@@ -79,7 +80,7 @@ def current_principal() -> Principal:
 
 def current_origin(actor: str | None = None) -> Origin:
     """What the audit log says of this request; `actor` for a route that has no principal yet (sign-in)."""
-    return Origin(actor=actor or current_principal().id, ip=request.remote_addr, request_id=g.get("request_id"))
+    return Origin(actor=actor or current_principal().id, ip=client_address(), request_id=g.get("request_id"))
 
 
 def _guarded(guard: Guard, doc: dict[str, Any]) -> Callable[[View[P, R]], View[P, R]]:

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 from flask import Flask, Response, current_app, g, request
@@ -21,6 +20,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from app.core.errors import RateLimited
+from app.core.http.address import client_network
 from app.core.logging import get_logger
 
 CACHE_TIMEOUT_SECONDS = 0.1
@@ -44,7 +44,7 @@ class Limits:
 
     def __init__(self, app: Flask, cache_url: str, address: str, named: Mapping[str, str]) -> None:
         self._limiter = Limiter(
-            key_func=_address,
+            key_func=client_network,
             application_limits=[ApplicationLimit(address, scope=ADDRESS)],
             strategy="sliding-window-counter",
             storage_uri=cache_url,
@@ -113,16 +113,7 @@ def install_limits(app: Flask, *, cache_url: str, address: str, named: Mapping[s
 def spend_limit(name: str, key: str | None = None) -> None:
     """For routes: count one against a named limit, by address unless a key is given; raises RateLimited."""
     limits: Limits = current_app.extensions["limits"]
-    limits.spend(name, key or _address())
-
-
-def _address() -> str:
-    """The caller's address; of IPv6 the /64, since whoever has one address there has them all."""
-    try:
-        address = ip_address(request.remote_addr or "")
-    except ValueError:
-        return "unknown"  # a Unix socket
-    return str(ip_network((address, 64), strict=False)) if address.version == 6 else str(address)
+    limits.spend(name, key or client_network())
 
 
 def _fail_fast() -> dict[str, Any]:

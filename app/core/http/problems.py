@@ -12,7 +12,7 @@ from flask import Flask, Response, g, json
 from marshmallow import ValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException, SecurityError
+from werkzeug.exceptions import HTTPException
 
 from app.core import errors
 from app.core.errors import AppError, InvalidInput
@@ -93,8 +93,6 @@ def _on_http_exception(error: HTTPException) -> Response | HTTPException:
     status = error.code or 500
     if error.response is not None or status < 400:
         return error  # a redirect, a 304, or an answer its raiser already made
-    if isinstance(error, SecurityError):
-        return problem_response(errors.UntrustedHost())
     fallback = errors.BadRequest if status < 500 else AppError
     response = problem_response(_BY_STATUS.get(status, fallback)(), status=status)
     for name, value in error.get_headers():

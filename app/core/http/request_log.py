@@ -12,6 +12,7 @@ from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from app.core.db import new_id
+from app.core.http.address import client_address
 from app.core.logging import get_logger
 from app.core.metrics import Metrics
 
@@ -83,6 +84,6 @@ def _account(response: Response, metrics: Metrics) -> None:
         route=route,
         status=response.status_code,
         milliseconds=round(seconds * 1000, 1),
-        ip=request.remote_addr,
+        ip=client_address(),
         principal=principal.id if principal else None,
     )

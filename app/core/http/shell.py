@@ -13,6 +13,7 @@ from app.core.db import Base, engine_options
 from app.core.http.api import Api, install_api
 from app.core.http.docs import install_docs
 from app.core.http.guard import Authenticator, install_guard
+from app.core.http.hosts import install_hosts
 from app.core.http.limits import Limits, install_limits
 from app.core.http.problems import install_problems
 from app.core.http.request_log import install_request_log
@@ -63,12 +64,11 @@ def make_shell(shell: Shell, *, metrics: Metrics) -> tuple[Flask, Api]:
     app = Flask("watchkeeper", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = shell.max_body_bytes
-    if "*" not in shell.trusted_hosts:
-        app.config["TRUSTED_HOSTS"] = list(shell.trusted_hosts)
     if shell.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=shell.trusted_proxies, x_proto=shell.trusted_proxies)  # type: ignore[method-assign]
     install_problems(app)
     install_request_log(app, metrics=metrics, production=shell.production)
+    install_hosts(app, shell.trusted_hosts)
     _install_cors(app, shell.cors_origins)
     install_limits(
         app,

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from apispec import APISpec
-from apispec.ext.marshmallow import MarshmallowPlugin
-from flask import Response, current_app, jsonify, request
+from flask import Response, current_app, g, jsonify, request
 from marshmallow import ValidationError
 
 from app.core.errors import AppError, BadRequest, Forbidden, InvalidInput
@@ -22,6 +20,8 @@ from app.jobs.adapters.wake import Waker
 from app.jobs.schemas import JobSchema, NewJobSchema
 from app.jobs.services import reading
 from app.jobs.services.enqueue import once
+from app.jobs.services.kinds import params_schema
+from app.jobs.services.submit import Submission
 from app.jobs.types import TERMINAL, JobKind, Menu, Status
 
 KEY = re.compile(r"[\x21-\x7e]{1,200}\Z")
@@ -39,6 +39,7 @@ class JobsEdge:
     key_keep_hours: int
     wait_max_seconds: int
     callback_secret: bytes = field(repr=False)
+    allow_private_callbacks: bool = False
 
 
 def edge() -> JobsEdge:
@@ -89,6 +90,17 @@ def idempotency_key() -> str | None:
     if key is not None and not KEY.match(key):
         raise BadRequest("Idempotency-Key: 1 to 200 visible ASCII characters.")
     return key
+
+
+def submission(key: str | None) -> Submission:
+    """Who submits, with which key, under which rules."""
+    return Submission(
+        menu=edge().menu,
+        principal=current_principal(),
+        request_id=g.request_id,
+        has_key=key is not None,
+        allow_private_callbacks=edge().allow_private_callbacks,
+    )
 
 
 def at_most_once(key: str | None, route: str, act: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bool]:
@@ -158,8 +170,6 @@ def batch_item(answer: UUID | AppError, found: Mapping[UUID, Any]) -> dict[str, 
 
 def show_kind(kind: JobKind) -> dict[str, Any]:
     """A kind with the JSON Schema of its parameters, inlined."""
-    plugin = MarshmallowPlugin(schema_name_resolver=lambda _schema: False)  # type: ignore[arg-type, return-value]
-    APISpec("kinds", "1", "3.1.0", plugins=[plugin])  # tells the plugin which JSON Schema dialect to speak
     return {
         "name": kind.name,
         "summary": kind.summary,
@@ -169,5 +179,5 @@ def show_kind(kind: JobKind) -> dict[str, Any]:
         "max_attempts": kind.max_attempts,
         "bulk": kind.bulk,
         "idempotency_key_required": kind.needs_key,
-        "params_schema": plugin.converter.schema2jsonschema(kind.params()),  # type: ignore[union-attr]
+        "params_schema": params_schema(kind),
     }

@@ -27,6 +27,7 @@ from app.jobs.routes.edge import (
     reply,
     show,
     show_kind,
+    submission,
     whose,
 )
 from app.jobs.services import callbacks, reading
@@ -47,7 +48,7 @@ def submit(body: dict[str, Any]) -> Response:
     `Idempotency-Key` makes a repeated request give the first answer. `Prefer: wait=10` waits for the end, if it can.
     """
     key = idempotency_key()
-    job = new_job(body, edge().menu, current_principal(), request_id=g.request_id, has_key=key is not None)
+    job = new_job(body, submission(key))
 
     def act() -> dict[str, Any]:
         job_id = enqueue(current_session(), job)
@@ -67,14 +68,7 @@ def submit_batch(body: dict[str, Any]) -> Response:
 
     def act() -> dict[str, Any]:
         session = current_session()
-        answers = submit_all(
-            session,
-            [batch_body(item) for item in body["jobs"]],
-            edge().menu,
-            current_principal(),
-            request_id=g.request_id,
-            has_key=key is not None,
-        )
+        answers = submit_all(session, [batch_body(item) for item in body["jobs"]], submission(key))
         found = reading.get_jobs(session, [answer for answer in answers if isinstance(answer, UUID)])
         return {"data": [batch_item(answer, found) for answer in answers]}
 

@@ -3,56 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.core.errors import AppError, Forbidden, InvalidInput
+from app.core.errors import AddressRefused, AppError, Forbidden, InvalidInput
 from app.core.http.principal import Principal
 from app.jobs.errors import AlreadyLive, KeyRequired
+from app.jobs.services.callbacks import check_url
 from app.jobs.services.enqueue import Refused, check_params, enqueue_all, get_kind, pointed
 from app.jobs.types import Menu, NewJob
 
 
-def new_job(
-    body: Mapping[str, Any], menu: Menu, principal: Principal, *, request_id: str | None, has_key: bool
-) -> NewJob:
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What all items of a request share: who asks, with which key, under which rules."""
+
+    menu: Menu
+    principal: Principal
+    request_id: str | None
+    has_key: bool
+    allow_private_callbacks: bool
+
+
+def new_job(body: Mapping[str, Any], asked: Submission) -> NewJob:
     """A checked body as a job to be.
 
-    Raises UnknownKind, Forbidden (the kind's scope), KeyRequired, InvalidParams or InvalidInput, naming the field.
+    Raises UnknownKind, Forbidden (the kind's scope), KeyRequired, InvalidParams, InvalidInput or AddressRefused, naming
+    the field.
     """
-    kind = get_kind(menu, body["kind"])
+    kind = get_kind(asked.menu, body["kind"])
     if kind.scope is None:
         raise Forbidden(f"Only Watchkeeper itself submits {kind.name}.")
-    if not principal.may(kind.scope):
+    if not asked.principal.may(kind.scope):
         raise Forbidden(f"{kind.name} needs the scope {kind.scope}.", required_scope=kind.scope)
-    if kind.needs_key and not has_key:
+    if kind.needs_key and not asked.has_key:
         raise KeyRequired()
     run_at, expires_at = body["run_at"], body["expires_at"]
     if run_at and expires_at and expires_at <= run_at:
         raise InvalidInput(errors=[pointed("/expires_at", "Not after run_at.")])
+    if body["callback_url"] is not None:
+        _check_callback(body["callback_url"], asked)
     return NewJob(
         kind=kind,
         params=check_params(kind, body["params"]),
-        principal=principal.id,
+        principal=asked.principal.id,
         priority=body["priority"],
         run_at=run_at,
         expires_at=expires_at,
         max_attempts=body["max_attempts"],
         callback_url=body["callback_url"],
-        request_id=request_id,
+        request_id=asked.request_id,
     )
 
 
+def _check_callback(url: str, asked: Submission) -> None:
+    try:
+        check_url(url, allow_private=asked.allow_private_callbacks)
+    except AddressRefused as error:
+        raise AddressRefused(error.detail, errors=[pointed("/callback_url", error.detail)]) from error
+
+
 def submit_all(
-    session: Session,
-    items: Sequence[Mapping[str, Any] | AppError],
-    menu: Menu,
-    principal: Principal,
-    *,
-    request_id: str | None,
-    has_key: bool,
+    session: Session, items: Sequence[Mapping[str, Any] | AppError], asked: Submission
 ) -> list[UUID | AppError]:
     """Enqueue a batch in one statement; each item's job id, or the error that refused it. O(items)."""
 
@@ -60,7 +75,7 @@ def submit_all(
         if isinstance(item, AppError):
             return item
         try:
-            return new_job(item, menu, principal, request_id=request_id, has_key=has_key)
+            return new_job(item, asked)
         except AppError as error:
             return error
 

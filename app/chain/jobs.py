@@ -1,0 +1,58 @@
+"""The chain's job kinds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import ValidationError, validate, validates_schema
+
+from app.core.http.schema import Int, StrictSchema, Text
+from app.jobs.types import JobKind, Queue
+
+MAX_NAME = 40
+
+
+class IndexHeadParams(StrictSchema):
+    """Which contract set: the name of its protocol file."""
+
+    contract_set = Text(required=True, validate=validate.Length(1, MAX_NAME))
+
+
+class BackfillParams(StrictSchema):
+    """Which blocks of which contract set to read again, both ends counted in."""
+
+    contract_set = Text(required=True, validate=validate.Length(1, MAX_NAME))
+    from_block = Int(required=True, validate=validate.Range(0))
+    to_block = Int(required=True, validate=validate.Range(0))
+
+    @validates_schema
+    def _in_order(self, data: dict[str, Any], **_: Any) -> None:
+        if data["to_block"] < data["from_block"]:
+            raise ValidationError("Ends before it starts.", "to_block")
+
+
+INDEX_HEAD = JobKind(
+    name="chain.index_head",
+    summary="Read a contract set's events from where it stands to the chain's head, and heal what a reorg undid.",
+    params=IndexHeadParams,
+    queue=Queue.CHAIN,
+    scope="chain:write",
+    timeout_seconds=120,
+    max_attempts=3,
+    backoff_seconds=1.0,
+    backoff_cap_seconds=10.0,
+    overlap_key=lambda params: f"index:{params['contract_set']}:head",
+)
+
+BACKFILL = JobKind(
+    name="chain.backfill",
+    summary="Read a range of final blocks again: rows that are missing are added, those there stay as they are.",
+    params=BackfillParams,
+    queue=Queue.BULK,
+    scope="chain:write",
+    timeout_seconds=3600,
+    backoff_seconds=5.0,
+    overlap_key=lambda params: f"backfill:{params['contract_set']}:{params['from_block']}-{params['to_block']}",
+)
+
+MENU = (INDEX_HEAD, BACKFILL)

@@ -1,0 +1,32 @@
+"""What /metrics tells of the indexer: O(contract sets)."""
+
+from __future__ import annotations
+
+from app.core.metrics import SqlGauge
+
+GAUGES = (
+    SqlGauge(
+        "watchkeeper_indexer_lag_blocks",
+        "Blocks between what is indexed and the head as last seen",
+        "SELECT chain_id, name, head_block - next_block + 1 FROM chain_cursors WHERE head_block IS NOT NULL",
+        ("chain_id", "contract_set"),
+    ),
+    SqlGauge(
+        "watchkeeper_indexer_checked_seconds",
+        "Time since the node was last asked",
+        "SELECT chain_id, name, extract(epoch FROM now() - checked_at) FROM chain_cursors",
+        ("chain_id", "contract_set"),
+    ),
+    SqlGauge(
+        "watchkeeper_indexer_rewinds",
+        "Reorgs that reached a contract set",
+        "SELECT chain_id, name, rewinds FROM chain_cursors",
+        ("chain_id", "contract_set"),
+    ),
+    SqlGauge(
+        "watchkeeper_chain_alarms",
+        "Open alarms by kind",
+        "SELECT chain_id, kind, count(*) FROM chain_alarms WHERE resolved_at IS NULL GROUP BY chain_id, kind",
+        ("chain_id", "kind"),
+    ),
+)

@@ -1,0 +1,49 @@
+"""Statements for readers of the indexer's state. Pages are read by key: O(limit)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from app.chain.types.reading import Progress, RaisedAlarm
+
+PROGRESS = """
+    SELECT chain_id, name, start_block, next_block, tip_at, head_block, final_block, rewinds, checked_at, halted_at,
+           halted_reason
+    FROM chain_cursors
+"""
+
+ONE = text(f"{PROGRESS} WHERE chain_id = :chain_id AND name = :name")
+
+SETS = text(f"{PROGRESS} WHERE (chain_id, name) > (:chain_id, :name) ORDER BY chain_id, name LIMIT :limit")
+
+ALARMS = text(
+    """
+    SELECT id, chain_id, contract_set, kind, subject, detail, count, first_at, last_at, resolved_at
+    FROM chain_alarms
+    WHERE (CAST(:before AS uuid) IS NULL OR id < :before) AND (NOT :open OR resolved_at IS NULL)
+    ORDER BY id DESC LIMIT :limit
+    """
+)
+
+
+def find_progress(session: Session, chain_id: int, name: str) -> Progress | None:
+    """How far the set is, or None when nothing of it was ever read."""
+    row = session.execute(ONE, {"chain_id": chain_id, "name": name}).one_or_none()
+    return None if row is None else Progress(*row)
+
+
+def list_progress(session: Session, *, after: tuple[int, str] | None, limit: int) -> Sequence[Progress]:
+    """Every set, by chain and name."""
+    chain_id, name = after or (0, "")
+    rows = session.execute(SETS, {"chain_id": chain_id, "name": name, "limit": limit})
+    return [Progress(*row) for row in rows]
+
+
+def list_alarms(session: Session, *, before: UUID | None, only_open: bool, limit: int) -> Sequence[RaisedAlarm]:
+    """Alarms, newest first."""
+    rows = session.execute(ALARMS, {"before": before, "open": only_open, "limit": limit})
+    return [RaisedAlarm(*row) for row in rows]

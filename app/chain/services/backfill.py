@@ -1,0 +1,44 @@
+"""Reading a range of final blocks again, beside the live head: for rows that are missing, or contracts added late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from app.chain.adapters.providers import Providers
+from app.chain.queries.cursors import drop_cursor
+from app.chain.services.indexer import index
+from app.chain.services.work import Work
+from app.chain.types.blocks import ContractSet
+from app.chain.types.indexing import IndexReport
+
+STEP_SECONDS = 2.0
+
+
+def range_of(contracts: ContractSet, first: int | None, last: int | None) -> ContractSet:
+    """The same contracts under a cursor of the range's own, `name@first-last`: no projection is fed by that name."""
+    start = contracts.start_block if first is None else first
+    return replace(contracts, name=f"{contracts.name}@{start}-{'' if last is None else last}", start_block=start)
+
+
+def backfill(
+    work: Work, providers: Providers, *, first: int, last: int, progress: Callable[[IndexReport], None]
+) -> IndexReport:
+    """Read the blocks `first` to `last` as far as they are final, in steps; `progress` gets each step's report so far.
+
+    Feeds no projections, since these take events in order. The range's cursor is forgotten once the end is reached, in
+    a transaction left open for the edge; until then an interrupted back-fill goes on where it was. The report's
+    `next_block` is past `last` when all is read.
+    """
+    ranged = replace(
+        work,
+        contracts=range_of(work.contracts, first, last),
+        options=replace(work.options, max_seconds=STEP_SECONDS),
+    )
+    total = index(ranged, providers, last_block=last, final_only=True)
+    while total.behind:
+        progress(total)
+        total.add(index(ranged, providers, last_block=last, final_only=True))
+    if total.next_block > last:
+        drop_cursor(work.session, ranged.contracts.chain_id, ranged.contracts.name)
+    return total

@@ -1,0 +1,97 @@
+"""Transactions as other features see them: plan one, look at it, cancel it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.chain.errors import TransactionEnded, TransactionNotFound
+from app.chain.queries import attempts, intents
+from app.chain.services.endings import emit_end
+from app.chain.types.transactions import TERMINAL, Attempt, Intent, IntentStatus
+from app.core.db import new_id
+from app.core.errors import InvalidInput
+
+CANCELLED_BY_CALLER = "cancelled"
+
+
+def plan_transaction(
+    session: Session,
+    *,
+    chain_id: int,
+    signer: bytes,
+    action: str,
+    subject: str,
+    to: bytes,
+    data: bytes,
+    now: datetime,
+    purpose: str,
+    value_wei: int = 0,
+    gas_ceiling: int | None = None,
+    fee_cap_wei: int | None = None,
+    expires_at: datetime | None = None,
+    job_id: UUID | None = None,
+) -> UUID:
+    """Record that `signer` shall call `to`; returns the intent, or the one that is live for (chain, action, subject).
+
+    Commits with the caller; nothing is sent before `advance` or the watcher comes by. Where the live one's call or
+    value differ, the live one still stands: what it is about to do is its subject's business, and doing it twice is
+    what this table is for. `gas_ceiling`: refuse above so much gas. `fee_cap_wei`: pay no more a unit of gas.
+    After `expires_at` it is no longer sent, and cancelled if it waits in a pool.
+    """
+    if value_wei < 0 or len(to) != 20 or len(signer) != 20:
+        raise InvalidInput("addresses are 20 bytes, and a value is not negative")
+    values = {
+        "chain_id": chain_id,
+        "signer": signer,
+        "action": action,
+        "subject": subject,
+        "purpose": purpose,
+        "to": to,
+        "data": data,
+        "value_wei": value_wei,
+        "gas_ceiling": gas_ceiling,
+        "fee_cap_wei": fee_cap_wei,
+        "expires_at": expires_at,
+        "job_id": job_id,
+        "now": now,
+    }
+    while True:
+        intent_id = intents.insert_planned(session, values | {"id": new_id()})
+        intent_id = intent_id or intents.find_live_subject(session, chain_id, action, subject)
+        # Neither: the live one ended between the two statements, and the subject is free.
+        if intent_id is not None:
+            return intent_id
+
+
+def find_intent(session: Session, intent_id: UUID) -> Intent | None:
+    """The intent as it is now."""
+    found = intents.list_by_ids(session, [intent_id])
+    return found[0] if found else None
+
+
+def get_intent(session: Session, intent_id: UUID) -> Intent:
+    """The intent as it is now; raises TransactionNotFound."""
+    intent = find_intent(session, intent_id)
+    if intent is None:
+        raise TransactionNotFound()
+    return intent
+
+
+def list_attempts(session: Session, intent_id: UUID) -> list[Attempt]:
+    """Every transaction that was signed for the intent, oldest first."""
+    return attempts.list_by_intent(session, intent_id)
+
+
+def cancel_transaction(session: Session, intent_id: UUID, *, now: datetime, reason: str = CANCELLED_BY_CALLER) -> None:
+    """Ask that the intent be not carried out. Without a nonce it ends at once; with one, a transfer of nothing takes
+    its place, and whichever of the two is mined decides. Raises TransactionNotFound or TransactionEnded."""
+    intent = get_intent(session, intent_id)
+    if intent.status in TERMINAL:
+        raise TransactionEnded(f"The transaction is {intent.status} already.")
+    if intents.end_unsent(session, intent_id, IntentStatus.CANCELLED, now):
+        emit_end(session, intent, IntentStatus.CANCELLED)
+    else:
+        intents.ask_cancel(session, intent_id, reason)

@@ -1,0 +1,48 @@
+"""What readers see of the indexer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+
+class Progress(NamedTuple):
+    """How far a contract set is indexed: everything below `next_block`; `tip_at` is the time of the block before it.
+
+    `final_block`: nothing at or below it is expected to change; None while no block was called final.
+    """
+
+    chain_id: int
+    name: str
+    start_block: int
+    next_block: int
+    tip_at: datetime | None
+    head_block: int | None
+    final_block: int | None
+    rewinds: int
+    checked_at: datetime
+    halted_at: datetime | None
+    halted_reason: str | None
+
+    @property
+    def lag_blocks(self) -> int | None:
+        """Blocks between what is indexed and the head as last seen; None before the first look."""
+        return None if self.head_block is None else max(0, self.head_block - self.next_block + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedAlarm:
+    """An alarm as it stands: `count` times seen, still open while `resolved_at` is None."""
+
+    id: UUID
+    chain_id: int
+    contract_set: str
+    kind: str
+    subject: str
+    detail: dict[str, Any]
+    count: int
+    first_at: datetime
+    last_at: datetime
+    resolved_at: datetime | None

@@ -1,0 +1,57 @@
+"""What stops the stack from starting. Each message is one sentence with a way out; `manage.py` prints it, exit 1."""
+
+from __future__ import annotations
+
+from app.core.errors import AppError
+
+
+class OpsError(AppError):
+    """Something on this machine stands in the way."""
+
+    code = "ops.error"
+    status = 503
+
+
+class ServerFailed(OpsError):
+    """A server did not start."""
+
+    code = "ops.server_failed"
+
+
+class PortTaken(OpsError):
+    """A port that Watchkeeper needs is taken."""
+
+    code = "ops.port_taken"
+
+
+class AlreadyRunning(OpsError):
+    """Watchkeeper already runs in this folder."""
+
+    code = "ops.already_running"
+    status = 409
+
+
+class ForeignRunFolder(OpsError):
+    """The run folder belongs to another user."""
+
+    code = "ops.foreign_run_folder"
+
+
+class UnknownRole(OpsError):
+    """There is no role of that name."""
+
+    code = "ops.unknown_role"
+    status = 404
+
+
+class SettingsInvalid(OpsError):
+    """The settings are not valid."""
+
+    code = "ops.settings_invalid"
+
+
+class DatabaseUnreachable(OpsError):
+    """The database does not answer."""
+
+    code = "ops.database_unreachable"
+    retryable = True

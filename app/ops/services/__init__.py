@@ -1,0 +1,1 @@
+"""Use cases of operations: the running stack, health, partitions, pruning."""

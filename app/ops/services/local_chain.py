@@ -1,0 +1,94 @@
+"""The local chain among the roles: anvil, the contracts on it (once a chain), the server that signs their prices."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+from app.ops.adapters import embedded_anvil, probes
+from app.ops.adapters.embedded_anvil import EmbeddedAnvil
+from app.ops.adapters.run_folder import RunFolder
+from app.ops.services.environment import is_given
+from app.ops.services.ports import inner_port
+from app.ops.types import Role, Stage
+from config.settings import Settings
+
+DEVELOPMENT_GUARDIAN = "0xbeFA429d57cD18b7F8A4d91A2da9AB4AF05d0FBe"
+"""Signs the local price server's updates. Its key is known to everyone, so nothing but the local chain may trust it."""
+
+DEVELOPMENT_SIGNER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
+"""The second account of every anvil, rich there and known to everyone; the first one deploys."""
+
+
+def local_chain(settings: Settings, run: RunFolder) -> tuple[list[Role], dict[str, str]]:
+    """The roles, and the variables by which the others find the chain and trust its prices."""
+    folder = run.path / "node"
+    binary = embedded_anvil.anvil_binary(folder)
+    state = run.path / "anvil" / "state.json"
+    node = EmbeddedAnvil(binary, inner_port("anvil"), run.log("anvil"), chain_id=settings.chain.chain_id, state=state)
+    roles = [
+        Role(
+            name="anvil-install",
+            command=tuple(embedded_anvil.install_command(folder)),
+            stage=Stage.INSTALL,
+            log=run.log("anvil-install"),
+            environment=embedded_anvil.npm_environment(),
+            prepare=partial(folder.mkdir, exist_ok=True),
+            ready=binary.exists,
+            once=True,
+            ready_seconds=300.0,
+            way_out=embedded_anvil.WAY_OUT,
+        ),
+        Role(
+            name="anvil",
+            command=tuple(node.process.command),
+            stage=Stage.SERVERS,
+            log=node.process.log,
+            prepare=partial(state.parent.mkdir, exist_ok=True),
+            ready=node.is_ready,
+            port=node.port,
+            url=node.url,
+            way_out="`python manage.py reset` starts a new chain",
+        ),
+        _deployment(node.url, run),
+    ]
+    made = {"CHAIN__RPC_URLS": json.dumps([node.url]), "CHAIN__SIGNER_KEY": DEVELOPMENT_SIGNER_KEY}
+    if not is_given(settings, "ORACLE__HERMES_URL"):
+        prices = _price_server(run)
+        roles.append(prices)
+        made |= {"ORACLE__HERMES_URL": str(prices.url), "ORACLE__SIGNERS": json.dumps([DEVELOPMENT_GUARDIAN])}
+    return roles, made
+
+
+def _deployment(rpc_url: str, run: RunFolder) -> Role:
+    record = run.path / "deployment.json"
+    return Role(
+        name="deploy",
+        command=(sys.executable, "-m", "contracts.deploy", "--rpc-url", rpc_url, "--out", str(record)),
+        stage=Stage.SETTLE,
+        log=run.log("deploy"),
+        ready=partial(_is_deployed, record, rpc_url),
+        once=True,
+        ready_seconds=120.0,
+    )
+
+
+def _is_deployed(record: Path, rpc_url: str) -> bool:
+    """True when this chain is the one of the record: its state may have been lost, or reset."""
+    return record.exists() and probes.has_contract(rpc_url, json.loads(record.read_text())["perp"]["address"])
+
+
+def _price_server(run: RunFolder) -> Role:
+    port = inner_port("price-server")
+    url = f"http://127.0.0.1:{port}"
+    return Role(
+        name="price-server",
+        command=(sys.executable, "-m", "contracts.price_server", "--port", str(port)),
+        stage=Stage.SERVERS,
+        log=run.log("price-server"),
+        ready=partial(probes.http_answers, url),
+        port=port,
+        url=url,
+    )

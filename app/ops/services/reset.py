@@ -1,0 +1,25 @@
+"""`manage.py reset`: everything the stack has stored under the run folder, removed; anvil's installation stays."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+from app.ops.adapters.run_folder import RunFolder
+from app.ops.services.recovery import clean_up
+
+KEPT = ("node", "lock")
+
+
+def reset(run: RunFolder, say: Callable[[str], None]) -> None:
+    """Stop what a killed run left, and remove its data; raises AlreadyRunning while a supervisor lives."""
+    with run.lock():
+        clean_up(run, say)
+        for entry in run.path.iterdir():
+            if entry.name in KEPT:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+    say(f"{run.path} is empty again; `make up` starts afresh.")

@@ -1,0 +1,50 @@
+"""Tasks of the chain."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from app.chain.jobs import BACKFILL, INDEX_HEAD
+from app.chain.services.alarms import record_alarm
+from app.chain.services.backfill import backfill
+from app.chain.services.indexer import index
+from app.chain.services.work import Work
+from app.chain.types.indexing import IndexReport
+from app.jobs.services.run import JobRun
+from app.jobs.types import Snoozed
+from tasks.base import job_task
+from tasks.runtime import runtime
+
+BACKFILL_WAITS_SECONDS = 5.0
+
+
+@job_task(INDEX_HEAD)
+def index_head(run: JobRun) -> dict[str, Any] | Snoozed:
+    """Read to the head. With blocks left at its bounds the job goes back to the queue and on at once."""
+    report = index(_work(run), runtime().chain.providers)
+    if report.behind:
+        run.report(report.next_block / (report.head_block + 1), "reading", f"block {report.next_block}")
+        return Snoozed(0.0, f"read to block {report.next_block - 1} of {report.head_block}")
+    return asdict(report)
+
+
+@job_task(BACKFILL)
+def backfill_range(run: JobRun) -> dict[str, Any] | Snoozed:
+    """Read a range again; waits while its end is not final."""
+    first, last = run.params["from_block"], run.params["to_block"]
+
+    def progress(report: IndexReport) -> None:
+        run.report((report.next_block - first) / (last - first + 1), "reading", f"block {report.next_block}")
+        run.check()
+
+    report = backfill(_work(run), runtime().chain.providers, first=first, last=last, progress=progress)
+    if report.next_block <= last:
+        return Snoozed(BACKFILL_WAITS_SECONDS, f"block {last} is not final yet")
+    return asdict(report)
+
+
+def _work(run: JobRun) -> Work:
+    alarm = partial(record_alarm, runtime().engine)
+    return runtime().chain.work(run.params["contract_set"], run.session, commit=run.step, alarm=alarm)

@@ -1,0 +1,231 @@
+"""The chain's jobs in a worker, from HTTP to the tables, and what readers see of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+import tasks.runtime
+from app.chain.jobs import BACKFILL, INDEX_HEAD
+from app.core.errors import Unauthenticated
+from app.core.http.principal import Credentials, Principal
+from app.factory import create_app
+from app.ops.adapters.embedded_anvil import EmbeddedAnvil
+from app.ops.adapters.embedded_valkey import EmbeddedValkey
+from config.settings import ChainSettings, Settings
+from tasks.base import process_message
+from tasks.chain import backfill_range, index_head
+from tasks.runtime import Runtime
+from tasks.schedule import schedule
+from tests.chain.conftest import Indexer
+from tests.chain.emitter import Chain, compiled
+
+pytestmark = pytest.mark.chain
+
+SCOPES = frozenset({"chain:read", "chain:write", "jobs:read", "jobs:write"})
+WHO = {
+    "alice": Principal(id="user:alice", scopes=SCOPES, method="session"),
+    "reader": Principal(id="user:reader", scopes=frozenset({"jobs:read", "jobs:write"}), method="session"),
+}
+PROTOCOL = """
+chain_id = "${chain_id}"
+[contracts.emitter]
+address = "${emitter.address}"
+abi = "emitter.json"
+"""
+
+
+def authenticate(credentials: Credentials) -> Principal:
+    """The token is the caller's name."""
+    if credentials.bearer not in WHO:
+        raise Unauthenticated()
+    return WHO[credentials.bearer]
+
+
+@pytest.fixture
+def settings(
+    chain: Chain, anvil: EmbeddedAnvil, database_url: str, broker: EmbeddedValkey, cache: EmbeddedValkey, tmp_path: Path
+) -> Settings:
+    """A deployment with one protocol."""
+    (tmp_path / "emitter.toml").write_text(PROTOCOL)
+    (tmp_path / "emitter.json").write_text(json.dumps(compiled()["abi"]))
+    (tmp_path / "deployment.json").write_text(json.dumps({"chain_id": 31339, "emitter": {"address": chain.emitter}}))
+    return Settings(
+        _env_file=None,
+        database_url=database_url,
+        broker_url=broker.url,
+        cache_url=cache.url,
+        metrics_token="scrape",
+        chain=ChainSettings(
+            rpc_urls=(anvil.url,),
+            max_range_blocks=4,
+            protocol_files=(str(tmp_path / "emitter.toml"),),
+            deployment_file=str(tmp_path / "deployment.json"),
+        ),
+    )
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[FlaskClient]:
+    """The API."""
+    app: Flask = create_app(settings, authenticate=authenticate)
+    yield app.test_client()
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()
+
+
+@pytest.fixture
+def worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+    """This process as a worker of the deployment."""
+    runtime = Runtime(settings)
+    monkeypatch.setitem(tasks.runtime._runtimes, os.getpid(), runtime)
+    yield runtime
+    runtime.chain.providers.close()
+    runtime.engine.dispose()
+
+
+@pytest.fixture
+def ask(client: FlaskClient) -> Callable[..., Any]:
+    """A request; its answer."""
+
+    def _ask(method: str, path: str, who: str = "alice", **options: Any) -> Any:
+        return client.open(path, method=method, headers={"Authorization": f"Bearer {who}"}, **options)
+
+    return _ask
+
+
+@pytest.fixture
+def submit(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Submit a job."""
+
+    def _submit(kind: str, who: str = "alice", **params: Any) -> Any:
+        return ask("POST", "/v1/jobs", who, json={"kind": kind, "params": params})
+
+    return _submit
+
+
+def test_indexing_as_a_job(
+    chain: Chain, indexer: Indexer, submit: Callable[..., Any], ask: Callable[..., Any], worker: Runtime
+) -> None:
+    for amount in range(9):
+        chain.move(1, amount)
+    made = submit("chain.index_head", contract_set="emitter")
+    assert made.status_code == 202, made.json
+    process_message(worker, INDEX_HEAD, index_head.work, [UUID(made.json["id"])])
+    job = ask("GET", made.json["links"]["self"]).json
+    assert (job["status"], job["result"]["rows"], job["result"]["next_block"]) == ("succeeded", 9, chain.head() + 1)
+    assert indexer.events() == chain.logs()
+    (progress,) = ask("GET", "/v1/chain/contract-sets").json["data"]
+    assert (progress["name"], progress["next_block"], progress["lag_blocks"]) == ("emitter", chain.head() + 1, 0)
+    assert progress["final_block"] == int(chain.ask("eth_getBlockByNumber", "finalized", False)["number"], 16)
+
+
+def test_only_one_reads_a_set_at_a_time(submit: Callable[..., Any]) -> None:
+    assert submit("chain.index_head", contract_set="emitter").status_code == 202
+    again = submit("chain.index_head", contract_set="emitter")
+    assert (again.status_code, again.json["code"]) == (409, "jobs.already_live")
+
+
+def test_a_backfill_reads_what_is_final_and_waits_for_the_rest(
+    chain: Chain, indexer: Indexer, submit: Callable[..., Any], ask: Callable[..., Any], worker: Runtime
+) -> None:
+    for amount in range(14):
+        chain.move(1, amount)
+    final = int(chain.ask("eth_getBlockByNumber", "finalized", False)["number"], 16)
+    made = submit("chain.backfill", contract_set="emitter", from_block=3, to_block=final + 4).json
+    process_message(worker, BACKFILL, backfill_range.work, [UUID(made["id"])])
+    assert ask("GET", made["links"]["self"]).json["status"] == "scheduled"
+    assert indexer.events() == [log for log in chain.logs() if 3 <= log[0] <= final]
+    chain.mine(4)
+    with worker.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE jobs SET run_at = now()")
+    process_message(worker, BACKFILL, backfill_range.work, [UUID(made["id"])])
+    job = ask("GET", made["links"]["self"]).json
+    assert (job["status"], job["result"]["blocks"]) == ("succeeded", 4)
+    assert indexer.events() == [log for log in chain.logs() if 3 <= log[0] <= final + 4]
+    assert indexer.rows("SELECT * FROM chain_cursors") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "status", "code"),
+    [
+        ("chain.backfill", {"from_block": 9, "to_block": 3}, 422, "jobs.invalid_params"),
+        ("chain.backfill", {"from_block": -1, "to_block": 3}, 422, "jobs.invalid_params"),
+        ("chain.backfill", {"from_block": "1", "to_block": 3}, 422, "jobs.invalid_params"),
+        ("chain.backfill", {"from_block": 1}, 422, "jobs.invalid_params"),
+        ("chain.index_head", {"from_block": 1}, 422, "jobs.invalid_params"),
+        ("chain.index_head", {"contract_set": "a" * 41}, 422, "jobs.invalid_params"),
+    ],
+)
+def test_bad_parameters_are_refused(
+    submit: Callable[..., Any], kind: str, params: dict[str, Any], status: int, code: str
+) -> None:
+    answer = submit(kind, **{"contract_set": "emitter", **params})
+    assert (answer.status_code, answer.json["code"]) == (status, code)
+
+
+def test_a_set_that_no_file_names_fails_its_job(
+    submit: Callable[..., Any], ask: Callable[..., Any], worker: Runtime
+) -> None:
+    made = submit("chain.index_head", contract_set="other").json
+    process_message(worker, INDEX_HEAD, index_head.work, [UUID(made["id"])])
+    job = ask("GET", made["links"]["self"]).json
+    assert (job["status"], job["error"]["code"]) == ("failed", "chain.unknown_contract_set")
+
+
+def test_a_node_that_is_gone_is_tried_again(
+    submit: Callable[..., Any], ask: Callable[..., Any], worker: Runtime, anvil: EmbeddedAnvil
+) -> None:
+    anvil.stop()
+    made = submit("chain.index_head", contract_set="emitter").json
+    process_message(worker, INDEX_HEAD, index_head.work, [UUID(made["id"])])
+    job = ask("GET", made["links"]["self"]).json
+    assert (job["status"], job["error"]["code"]) == ("retrying", "chain.node_unreachable")
+
+
+def test_reading_needs_the_chain_s_scope(ask: Callable[..., Any], submit: Callable[..., Any]) -> None:
+    for path in ("/v1/chain/contract-sets", "/v1/chain/alarms"):
+        assert ask("GET", path, "reader").status_code == 403
+        assert ask("GET", path, "nobody").status_code == 401
+        assert ask("GET", path + "?unknown=1").status_code == 422
+    assert submit("chain.index_head", "reader", contract_set="emitter").status_code == 403
+
+
+def test_alarms_are_listed_in_pages(chain: Chain, ask: Callable[..., Any], indexer: Indexer) -> None:
+    topic = chain.topic("Moved")
+    chain.send(chain.call_of("raw(bytes32,uint256,bytes)", topic, 1, b"short"))
+    indexer.run()
+    chain.mine(30)
+    indexer.run()
+    chain.reorg(15)
+    indexer.run()
+    first = ask("GET", "/v1/chain/alarms?limit=1").json
+    assert [alarm["kind"] for alarm in first["data"]] == ["fork_below_finality"]
+    second = ask("GET", f"/v1/chain/alarms?limit=1&cursor={first['next_cursor']}").json
+    assert [(alarm["kind"], alarm["subject"], alarm["count"]) for alarm in second["data"]] == [
+        ("malformed_event", "emitter.Moved", 1)
+    ]
+    assert second["has_more"] is False
+    with indexer.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE chain_alarms SET resolved_at = now()")
+    assert ask("GET", "/v1/chain/alarms").json["data"] == []
+    assert len(ask("GET", "/v1/chain/alarms?state=all").json["data"]) == 2
+
+
+def test_each_protocol_file_has_a_schedule(settings: Settings) -> None:
+    (entry,) = [entry for entry in schedule(settings) if entry.kind is INDEX_HEAD]
+    assert (entry.name, entry.params) == ("index_emitter", {"contract_set": "emitter"})
+
+
+def test_the_indexer_s_metrics(chain: Chain, indexer: Indexer, client: FlaskClient) -> None:
+    indexer.run(last_block=0)
+    shown = client.get("/metrics", headers={"Authorization": "Bearer scrape"}).text
+    assert f'watchkeeper_indexer_lag_blocks{{chain_id="31339",contract_set="emitter"}} {chain.head()}.0' in shown

@@ -1,0 +1,128 @@
+"""The sender behind a node that drops, repeats and forgets: over real sockets, in front of the real node."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from uuid import UUID
+
+import pytest
+
+from app.chain.adapters.rpc import Provider
+from app.chain.errors import NodeUnreachable
+from app.chain.types.transactions import IntentStatus
+from app.ops.adapters.embedded_anvil import EmbeddedAnvil
+from tests.chain_sender.audit import audit
+from tests.chain_sender.desk import CHAIN_ID, Crash, Desk, crash_at
+from tests.chain_sender.proxy import HONEST, SILENT, TWICE, UNREACHABLE, BadNode, Fault, methods
+
+SEND = {"eth_sendRawTransaction"}
+VERDICTS = [HONEST, UNREACHABLE, SILENT, TWICE]
+
+
+@contextmanager
+def _behind(desk: Desk, anvil: EmbeddedAnvil, fault: Fault) -> Iterator[Desk]:
+    """The desk, its node behind a bad one; no retries of its own, so that each fault is felt."""
+    with BadNode(anvil.url, fault) as bad:
+        rpc = Provider(bad.url, chain_id=CHAIN_ID, timeout_seconds=5.0, attempts=1)
+        try:
+            yield desk.through(rpc)
+        finally:
+            rpc.close()
+
+
+@pytest.mark.parametrize(("verdict", "arrived"), [(UNREACHABLE, 0), (SILENT, 1)])
+def test_nobody_knows_whether_it_was_sent_and_so_it_is_sent_again(
+    desk: Desk, anvil: EmbeddedAnvil, verdict: str, arrived: int
+) -> None:
+    intent_id = desk.plan(1)
+    with (
+        _behind(desk, anvil, lambda calls: verdict if methods(calls) == SEND else HONEST) as cut_off,
+        pytest.raises(NodeUnreachable),
+    ):
+        cut_off.advance(intent_id)
+    assert desk.status(intent_id) is IntentStatus.SIGNED
+    assert desk.count("pending") == arrived
+    desk.watch()
+    assert desk.status(intent_id) is IntentStatus.BROADCAST
+    desk.settle()
+    assert len(desk.attempts(intent_id)) == 1
+    audit(desk)
+
+
+def test_it_was_mined_before_anybody_heard_that_it_was_sent(desk: Desk, anvil: EmbeddedAnvil) -> None:
+    intent_id = desk.plan(1)
+    with (
+        _behind(desk, anvil, lambda calls: SILENT if methods(calls) == SEND else HONEST) as cut_off,
+        pytest.raises(NodeUnreachable),
+    ):
+        cut_off.advance(intent_id)
+    desk.mine()
+    desk.advance(intent_id)  # the node says that the nonce is too low: its owner is ours
+    assert desk.attempts(intent_id)[0].refusal == "chain.nonce_too_low"
+    desk.settle()
+    assert desk.status(intent_id) is IntentStatus.FINAL
+    assert desk.signer_state().halt_reason is None
+    audit(desk)
+
+
+def test_sending_the_same_bytes_twice_does_nothing(desk: Desk, anvil: EmbeddedAnvil) -> None:
+    intent_id = desk.plan(1)
+    with _behind(desk, anvil, lambda calls: TWICE if methods(calls) == SEND else HONEST) as doubled:
+        doubled.advance(intent_id)
+    assert desk.attempts(intent_id)[0].refusal == "chain.already_known"
+    assert desk.status(intent_id) is IntentStatus.BROADCAST
+    desk.settle()
+    audit(desk)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_storm(desk: Desk, anvil: EmbeddedAnvil, seed: int) -> None:
+    """Requests lost before and behind the node, doubled sends, a forgetful pool, reorgs, prices that jump, and deaths
+    at random commits: in the end each intent is mined once, and no nonce is left over."""
+    dice = random.Random(seed)  # noqa: S311 - a storm to be repeated, not a secret
+    desk.mine(3)
+    ids: list[UUID] = []
+    with _behind(desk, anvil, lambda _calls: dice.choices(VERDICTS, [70, 10, 10, 10])[0]) as stormy:
+        for key in range(0, 60, 3):
+            ids += [stormy.plan(key + one) for one in range(3)]
+            _act(stormy, ids[-3:], dice)
+            _change_weather(desk, dice)
+        desk.now = stormy.now
+    _wait_for_calm(desk)
+    assert {desk.status(one) for one in ids} == {IntentStatus.FINAL}
+    assert [desk.hits(key) for key in range(60)] == [1] * 60
+    assert desk.signer_state().halt_reason is None
+    audit(desk)
+
+
+def _act(stormy: Desk, ids: list[UUID], dice: random.Random) -> None:
+    """A sender or a watcher at work, which may die at any commit."""
+    deadly = crash_at(dice.randint(1, 12), before=dice.random() < 0.5)
+    with suppress(NodeUnreachable, Crash):
+        if dice.random() < 0.5:
+            stormy.advance(*ids, commit=deadly)
+    with suppress(NodeUnreachable, Crash):
+        stormy.watch(after_seconds=dice.choice([1, 20, 50]), commit=deadly)
+
+
+def _change_weather(desk: Desk, dice: random.Random) -> None:
+    """What a chain may do between two looks at it; reorgs stay above finality."""
+    match dice.randrange(8):
+        case 0:
+            desk.forget()
+        case 1:
+            desk.base_fee(dice.randint(1, 40))
+        case 2 | 3:
+            desk.reorg(dice.randint(1, desk.policy.confirmations))
+        case _:
+            desk.mine()
+
+
+def _wait_for_calm(desk: Desk) -> None:
+    for _ in range(20):
+        desk.base_fee(1)
+        if desk.watch(after_seconds=60).live == 0:
+            return
+        desk.mine(desk.policy.confirmations)

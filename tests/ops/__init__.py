@@ -1,0 +1,1 @@
+"""Running it: real processes, real signals."""
