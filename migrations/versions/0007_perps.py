@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-revision = "0006_perps"
-down_revision = "0005_chain_events"
+revision = "0007_perps"
+down_revision = "0006_chain_transactions"
 branch_labels = None
 depends_on = None
 
