@@ -1,28 +1,16 @@
-"""Judging positions at a price that is only known to lie in an interval."""
+"""Judging positions by a market as it is seen: at a price that is only known to lie in an interval."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from app.perps.maths.funding import funding_at
 from app.perps.maths.margin import health_factor, is_liquidatable, prospects
 from app.perps.maths.thresholds import bankruptcy_price_wad, liquidation_price_wad
 from app.perps.maths.trigger import trigger_bound
-from app.perps.types.health import End, Health, MarketView, Point, Verdict
-from app.perps.types.markets import FundingState, FundingTerms
-from app.perps.types.positions import Holding, Position, Side
+from app.perps.types.health import End, Health, Judged, MarketKey, MarketView, Verdict, Views
+from app.perps.types.positions import Holding, Position, PositionStatus, Side
 
-
-def points(
-    state: FundingState, terms: FundingTerms, *, price_wad: int, confidence_wad: int, at: datetime
-) -> dict[End, Point]:
-    """The interval's ends and middle with the funding accrued at each; the low end is at least one unit."""
-    prices = {
-        End.LOW: max(1, price_wad - confidence_wad),
-        End.MIDDLE: price_wad,
-        End.HIGH: price_wad + confidence_wad,
-    }
-    return {end: Point(price, funding_at(state, terms, price_wad=price, at=at)) for end, price in prices.items()}
+ENDED = "ended"
+CROSS_MARGIN = "cross_margin"
+UNLISTED = "unlisted"  # its market's listing has not been read
 
 
 def judge(position: Position, holding: Holding, view: MarketView) -> Health:
@@ -40,6 +28,19 @@ def judge(position: Position, holding: Holding, view: MarketView) -> Health:
         published_at=view.published_at,
         as_of=view.as_of,
     )
+
+
+def judged(position: Position, views: Views) -> Judged:
+    """The position's health, or why it has none: never a number from a price that is not fit for it."""
+    key: MarketKey = (position.protocol, position.market_id)
+    holding, view = position.holding, views.priced.get(key)
+    if position.status is not PositionStatus.OPEN or position.size_wad == 0:
+        return Judged(position, None, ENDED)
+    if holding is None:
+        return Judged(position, None, CROSS_MARGIN)
+    if view is None:
+        return Judged(position, None, views.unpriced.get(key, UNLISTED))
+    return Judged(position, judge(position, holding, view), None)
 
 
 def verdict(holding: Holding, view: MarketView) -> Verdict:

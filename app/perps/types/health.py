@@ -54,6 +54,18 @@ class MarketView:
         return self.points[End.MIDDLE].price_wad
 
 
+MarketKey = tuple[str, str]  # protocol and market
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """The markets that can be judged now, and why the others cannot: the oracle's word for what is wrong with their
+    price. Nothing is ever judged by such a price."""
+
+    priced: Mapping[MarketKey, MarketView]
+    unpriced: Mapping[MarketKey, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """A position judged. Worth, factor and prices are those at the price itself, the verdict that of the interval.
@@ -76,3 +88,20 @@ class Health:
     def shortfall_wad(self) -> int:
         """What equity lacks of the margin."""
         return self.prospects.maintenance_wad - self.prospects.equity_wad
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A position with its health, or with the reason why it has none now: the price's, `cross_margin`, or `ended`."""
+
+    position: Position
+    health: Health | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The endangered positions a scan found, the most urgent first; `cut`: there were more than it may take."""
+
+    found: tuple[Health, ...]
+    cut: bool
