@@ -2,5 +2,5 @@
 
 Tables: chain_events, chain_headers, chain_cursors, chain_alarms, chain_intents, chain_attempts,
 chain_signers. Kinds: chain.backfill,
-chain.index_head. Depends on jobs (kinds and outcomes) and core.
+chain.index_head, chain.watch_transactions. Depends on jobs (kinds and outcomes) and core.
 """
