@@ -32,7 +32,7 @@ from app.perps.services.projection import PerpsProjection
 from app.perps.services.protocols import perps_protocols
 from app.perps.types.protocol import PerpsProtocol
 from config.settings import Settings, load_settings
-from tasks.heart import Heart
+from tasks.heartbeat import Heartbeat
 
 
 class Runtime:
@@ -133,9 +133,9 @@ class Runtime:
         return oracle_from_settings(self.settings.oracle, self.cache)
 
     @cached_property
-    def heart(self) -> Heart:
+    def heartbeat(self) -> Heartbeat:
         """The heartbeat of the jobs this process runs."""
-        return Heart(self.engine, self.settings.jobs.lease_seconds)
+        return Heartbeat(self.engine, self.settings.jobs.lease_seconds)
 
 
 _runtimes: dict[int, Runtime] = {}

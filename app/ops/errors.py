@@ -31,10 +31,10 @@ class AlreadyRunning(OpsError):
     status = 409
 
 
-class ForeignRunFolder(OpsError):
-    """The run folder belongs to another user."""
+class RunFolderUnusable(OpsError):
+    """The run folder cannot be made, or belongs to another user."""
 
-    code = "ops.foreign_run_folder"
+    code = "ops.run_folder_unusable"
 
 
 class UnknownRole(OpsError):

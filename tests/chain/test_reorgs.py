@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.chain import errors
-from app.chain.adapters.providers import Providers
-from app.chain.adapters.rpc import Provider
 from app.chain.queries.cursors import resume
-from app.chain.types.indexing import Finality, IndexOptions, RangeLimits
+from app.chain.types.indexing import Finality, IndexOptions
 from tests.chain.conftest import CHAIN_ID, Indexer, contract_set, reindexed
 from tests.chain.emitter import Chain
-from tests.fakes.node_proxy import NodeProxy
+from tests.chain.steps import assert_clean, grow, replaced
 
 pytestmark = pytest.mark.chain
-
-
-def grow(chain: Chain, blocks: int) -> None:
-    """Blocks with events in most of them."""
-    for block in range(blocks):
-        chain.move(block % 4, block + 1, times=block % 3)
-
-
-def replaced(chain: Chain, depth: int) -> list[tuple[dict[str, str], int]]:
-    """Other transactions for the new blocks of a reorg."""
-    return [(chain.moved(place % 4, -1000 - place, times=2), place) for place in range(0, depth, 2)]
-
-
-def assert_clean(indexer: Indexer, clean: Indexer, chain: Chain) -> None:
-    """The tables are those of a clean index, and a clean index is the chain."""
-    assert indexer.state() == reindexed(clean)
-    assert indexer.events() == chain.logs()
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 7, 8, 12, 30])
@@ -149,6 +127,8 @@ def test_a_chain_cut_below_finality_that_grows_anew_is_rewound(chain: Chain, ind
     chain.send(chain.moved(9, 9))
     indexer.run()
     assert indexer.rows("SELECT kind FROM chain_alarms") == [("fork_below_finality",)]
+    # What was final below the fork still is; what was above it is not.
+    assert indexer.rows("SELECT final_block FROM chain_cursors") == [(chain.head() - 1,)]
     assert_clean(indexer, clean, chain)
 
 
@@ -206,126 +186,19 @@ def test_headers_left_by_a_set_that_is_gone_do_not_stop_the_others(
     assert state["sums"] == expected["sums"]
 
 
-def test_a_crash_between_read_and_write_loses_and_doubles_nothing(
+def test_a_set_whose_own_last_block_was_never_in_the_chain_is_read_anew(
     chain: Chain, indexer: Indexer, clean: Indexer
 ) -> None:
-    grow(chain, 9)
-    indexer.options = IndexOptions(limits=RangeLimits(max_blocks=3))
-
-    def dropped(session: Session) -> None:
-        with indexer.engine.connect() as other:
-            pid = session.connection().scalar(text("SELECT pg_backend_pid()"))
-            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
-        session.commit()
-
-    indexer.run(last_block=2)
-    for _ in range(2):
-        with pytest.raises(OperationalError):
-            indexer.run(commit=dropped)
-        assert indexer.events() == [log for log in chain.logs() if log[0] <= 2]
+    grow(chain, 20)
+    indexer.options = IndexOptions(header_depth=4)
     indexer.run()
-    indexer.options = clean.options
-    assert_clean(indexer, clean, chain)
-
-
-def test_a_crash_while_rewinding_undoes_nothing_by_half(chain: Chain, indexer: Indexer, clean: Indexer) -> None:
-    grow(chain, 15)
+    late = replace(indexer, contracts=contract_set(chain, name="late", start_block=1), projections=indexer.projections)
+    late.run(last_block=9)
+    with indexer.engine.begin() as connection:
+        connection.execute(text("UPDATE chain_cursors SET tip_hash = :lie WHERE name = 'late'"), {"lie": bytes(32)})
+    assert late.run().rewinds == 1
     indexer.run()
-    before = indexer.state()
-    chain.reorg(6, *replaced(chain, 6))
-
-    def crash(session: Session) -> None:
-        raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        indexer.run(commit=crash)
-    assert indexer.state() == before
-    indexer.run()
-    assert_clean(indexer, clean, chain)
-
-
-@pytest.fixture
-def proxied(chain: Chain, indexer: Indexer) -> Iterator[NodeProxy]:
-    """A proxy between the indexer and the node."""
-    proxy = NodeProxy(chain.url)
-    node = Provider(proxy.url, chain_id=CHAIN_ID)
-    indexer.providers = Providers([node])
-    yield proxy
-    node.close()
-    proxy.close()
-
-
-def once(proxy: NodeProxy, method: str, act: Any) -> None:
-    """Do `act` before the node is asked the first request that has `method` in it."""
-
-    def before(calls: list[dict[str, Any]]) -> None:
-        if any(call["method"] == method for call in calls):
-            proxy.before = lambda calls: None
-            act()
-
-    proxy.before = before
-
-
-def test_a_reorg_between_headers_and_logs(chain: Chain, indexer: Indexer, clean: Indexer, proxied: NodeProxy) -> None:
-    grow(chain, 15)
-    once(proxied, "eth_getLogs", lambda: chain.reorg(5, *replaced(chain, 5)))
-    indexer.run()
-    assert_clean(indexer, clean, chain)
-
-
-def test_a_reorg_between_the_tip_and_the_range(
-    chain: Chain, indexer: Indexer, clean: Indexer, proxied: NodeProxy
-) -> None:
-    grow(chain, 15)
-    indexer.run()
-    grow(chain, 3)
-    once(proxied, "eth_getLogs", lambda: chain.reorg(9, *replaced(chain, 9)))
-    assert indexer.run().rewinds == 1
-    assert_clean(indexer, clean, chain)
-
-
-def test_the_chain_gets_shorter_while_it_is_read(
-    chain: Chain, indexer: Indexer, clean: Indexer, proxied: NodeProxy
-) -> None:
-    grow(chain, 15)
-    indexer.run()
-    grow(chain, 4)
-    once(proxied, "eth_getLogs", lambda: chain.rollback(2))
-    indexer.run()
-    assert_clean(indexer, clean, chain)
-
-
-def test_the_chain_gets_shorter_while_a_reorg_is_healed(
-    chain: Chain, indexer: Indexer, clean: Indexer, proxied: NodeProxy
-) -> None:
-    grow(chain, 15)
-    indexer.run()
-    chain.reorg(3, *replaced(chain, 3))
-    proxied.seen.clear()
-
-    def before(calls: list[dict[str, Any]]) -> None:
-        if len(proxied.seen) == 2:  # after the look at the tip: the search for the fork
-            chain.rollback(1)
-
-    proxied.before = before
-    indexer.run()
-    proxied.before = lambda calls: None
-    assert_clean(indexer, clean, chain)
-
-
-def test_a_node_whose_answers_never_fit_is_reported_and_nothing_is_written(
-    chain: Chain, indexer: Indexer, proxied: NodeProxy
-) -> None:
-    grow(chain, 8)
-
-    def other_block(calls: list[dict[str, Any]], answer: Any) -> Any:
-        for item in answer if isinstance(answer, list) else [answer]:
-            for log in item["result"] if isinstance(item["result"], list) else []:
-                log["blockHash"] = "0x" + "ab" * 32
-        return answer
-
-    proxied.after = other_block
-    with pytest.raises(errors.NodeInconsistent):
-        indexer.run()
-    assert indexer.events() == []
-    assert indexer.rows("SELECT kind, count FROM chain_alarms") == [("node_inconsistent", 1)]
+    state, expected = indexer.state(), reindexed(clean)
+    assert state["events"] == expected["events"]
+    assert state["sums"] == expected["sums"]
+    assert indexer.rows("SELECT DISTINCT next_block FROM chain_cursors") == [(chain.head() + 1,)]

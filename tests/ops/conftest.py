@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Timer
 from types import MappingProxyType
+from typing import Any
 
 import psutil
 import pytest
@@ -20,6 +21,10 @@ from app.ops.adapters.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 40
+
+
+RUNS = "Ctrl-C stops everything"
+"""The last words of a start."""
 
 
 class StackProcess:
@@ -93,28 +98,28 @@ def _is_of(process: psutil.Process, folder: str) -> bool:
 
 
 @pytest.fixture
-def run(tmp_path: Path, anvil_binary: Path) -> Iterator[RunFolder]:
+def run(tmp_path: Path, anvil_binary: Path) -> RunFolder:
     """A run folder whose path has spaces and quotes; anvil is lent from this checkout, so that no test downloads."""
     run = RunFolder(tmp_path / 'a "checkout" with spaces' / ".run")
     run.open()
     (run.path / "node").symlink_to(ROOT / ".run" / "node")
-    yield run
-    process_table.sweep(run.path, 5)
+    return run
 
 
 @pytest.fixture
 def stack(run: RunFolder) -> Iterator[Callable[..., StackProcess]]:
-    """Starts stacks; those that a failed test leaves are killed."""
+    """Starts stacks, in the `run` folder unless told; what a test leaves running is stopped."""
     made: list[StackProcess] = []
 
-    def start(*roles: str) -> StackProcess:
-        made.append(StackProcess(run, *roles))
+    def start(*roles: str, run: RunFolder = run, **options: Any) -> StackProcess:
+        made.append(StackProcess(run, *roles, **options))
         return made[-1]
 
     yield start
     for process in made:
-        process.popen.kill()
+        process.popen.terminate()
         process.end()
+        process_table.sweep(process.run.path, 5)
 
 
 @pytest.fixture

@@ -24,9 +24,10 @@ from config.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS = ("postgres", "broker", "cache", "anvil-install", "anvil", "migrate")
 FAMILY = "import subprocess, sys; s = [sys.executable, '-c', 'import time; time.sleep(600)'];"
-DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf now', flush=True); time.sleep(600)"
+DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('at work', flush=True); time.sleep(600)"
 BODIES = {
-    "worker": FAMILY + "subprocess.Popen(s); subprocess.Popen(s, start_new_session=True); subprocess.run(s)",
+    "worker": FAMILY + "subprocess.Popen(s); subprocess.Popen(s, start_new_session=True);"
+    " print('at work', flush=True); subprocess.run(s)",
     "mortal": "import time; time.sleep(0.2); raise SystemExit('tired of life')",
     "stubborn": DEAF,
     "deaf": DEAF,
@@ -59,9 +60,9 @@ def _small(name: str, run: RunFolder) -> Role:
 
 
 def _is_ready(name: str, run: RunFolder) -> bool:
-    if BODIES[name] == DEAF:
-        return "deaf now" in run.log(name).read_text()
-    return name not in ("broken", "slow")
+    if "at work" in BODIES[name]:
+        return "at work" in run.log(name).read_text()
+    return name == "mortal"
 
 
 def say(text: str) -> None:

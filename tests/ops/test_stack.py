@@ -6,13 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
+from eth_account import Account
+from web3 import HTTPProvider, Web3
 
+from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from app.ops.adapters.process import free_port
 from app.ops.adapters.run_folder import RunFolder
 from app.ops.errors import SettingsInvalid
 from app.ops.services.environment import read_settings
+from app.ops.services.local_chain import DEVELOPMENT_GUARDIAN, DEVELOPMENT_SIGNER_KEY
 from app.ops.services.stack import Plan, embedded_servers, plan_stack
 from config.settings import DEVELOPMENT_SECRET, Settings, load_settings, unsafe_values
+from contracts.guardians import DEVELOPMENT_GUARDIANS
 
 URLS = {
     "DATABASE_URL": "postgresql://wk:x@db/wk",
@@ -98,6 +103,14 @@ def test_a_secret_that_is_given_stays_and_the_others_are_made_once(
     again = planned(tmp_path)
     assert "JWT_SECRET_KEY" not in first.environment
     assert first.environment["FLOWER__PASSWORD"] == again.environment["FLOWER__PASSWORD"]
+
+
+def test_the_local_chain_trusts_the_guardian_of_its_contracts_and_sends_from_a_rich_account(
+    anvil: EmbeddedAnvil,
+) -> None:
+    assert [f"0x{address.hex()}" for address in DEVELOPMENT_GUARDIANS.addresses] == [DEVELOPMENT_GUARDIAN.lower()]
+    sender = Account.from_key(DEVELOPMENT_SIGNER_KEY).address
+    assert Web3(HTTPProvider(anvil.url)).eth.get_balance(sender) > 10**20
 
 
 def test_no_role_has_a_secret_on_its_command_line(tmp_path: Path, free_ports: None) -> None:

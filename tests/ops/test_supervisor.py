@@ -19,26 +19,34 @@ from app.ops.adapters.process_table import lives
 from app.ops.adapters.run_folder import RunFolder
 from app.ops.adapters.signals import SECOND_PRESS_SECONDS
 from app.ops.services.database import wait_for_database
-from tests.ops.conftest import StackProcess, alive_in
+from tests.ops.conftest import RUNS, StackProcess, alive_in
 
 Start = Callable[..., StackProcess]
-RUNS = "Ctrl-C stops everything"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_stops_all_in_reverse_order_and_leaves_no_process(
-    stack: Start, run: RunFolder, number: signal.Signals
-) -> None:
+def test_the_end_is_in_reverse_order_and_leaves_no_process(stack: Start, run: RunFolder) -> None:
     process = stack("worker")
     process.wait_for(RUNS)
-    assert len(alive_in(run)) > 5
+    assert len(alive_in(run)) > 10
 
-    process.send(number)
+    process.send(signal.SIGTERM)
 
     assert process.end() == 0
     assert alive_in(run) == []
     assert process.text.index("stopping worker") < process.text.index("stopping postgres")
     assert run.find_stack() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_every_stop_signal_leaves_no_process(stack: Start, run: RunFolder, number: signal.Signals) -> None:
+    process = stack("cache", "worker")
+    process.wait_for(RUNS)
+    assert len(alive_in(run)) > 4, "the supervisor, the cache, the worker and its children"
+
+    process.send(number)
+
+    assert process.end() == 0
+    assert alive_in(run) == []
 
 
 def test_the_servers_answer_at_the_addresses_it_made(stack: Start, run: RunFolder) -> None:
@@ -66,14 +74,14 @@ def test_no_password_is_on_a_command_line_or_in_a_url_that_is_shown(stack: Start
 
 
 def test_data_and_secrets_outlive_a_restart(stack: Start, run: RunFolder) -> None:
-    first = stack()
+    first = stack("broker")
     first.wait_for(RUNS)
     with Redis.from_url(run.find_stack().environment["BROKER_URL"]) as client:
         client.set("kept", "yes")
     first.send(signal.SIGTERM)
     assert first.end() == 0
 
-    second = stack()
+    second = stack("broker")
     second.wait_for(RUNS)
     with Redis.from_url(run.find_stack().environment["BROKER_URL"]) as client:
         assert client.get("kept") == b"yes"
@@ -111,7 +119,7 @@ def test_a_role_that_ends_by_itself_comes_back_ever_more_slowly(stack: Start) ->
 
 
 def test_a_killed_server_is_reported_and_keeps_its_rows(stack: Start) -> None:
-    process = stack()
+    process = stack("postgres")
     process.wait_for(RUNS)
     environment = process.run.find_stack().environment
     _sql(environment["DATABASE_URL"], "CREATE TABLE kept AS SELECT 7 AS value")
@@ -131,6 +139,21 @@ def _sql(url: str, statement: str) -> int | None:
         cursor.execute(statement)
         row = cursor.fetchone() if cursor.description else None
     return row[0] if row else None
+
+
+def test_what_a_killed_role_leaves_ends_before_it_starts_again(stack: Start, run: RunFolder) -> None:
+    process = stack("cache", "worker")
+    process.wait_for(RUNS)
+    killed = process.pid_of("worker")
+    assert psutil.Process(killed).children()
+
+    os.kill(killed, signal.SIGKILL)
+    process.wait_for("worker was started again")
+
+    assert [child for child in alive_in(run) if os.getsid(child.pid) == killed] == []
+    process.send(signal.SIGTERM)
+    assert process.end() == 0
+    assert alive_in(run) == []
 
 
 def test_a_role_that_will_not_stop_is_killed_when_its_time_is_up(stack: Start, run: RunFolder) -> None:
@@ -205,7 +228,7 @@ def test_the_run_after_a_kill_9_says_so_cleans_up_and_starts(stack: Start, run: 
 def test_a_stranger_with_a_re_used_process_id_is_left_alone(
     stack: Start, run: RunFolder, stranger: subprocess.Popen[bytes]
 ) -> None:
-    first = stack()
+    first = stack("postgres")
     first.wait_for(RUNS)
     first.send(signal.SIGTERM)
     recorded = run.find_stack()
@@ -216,7 +239,7 @@ def test_a_stranger_with_a_re_used_process_id_is_left_alone(
     postmaster = run.path / "postgres" / "data" / "postmaster.pid"
     postmaster.write_text(f"{stranger.pid}\n{postmaster.parent}\n{int(earlier)}\n")
 
-    second = stack()
+    second = stack("postgres")
     second.wait_for(RUNS)
 
     assert "An earlier run" not in second.text

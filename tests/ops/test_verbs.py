@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from threading import Timer
 
@@ -16,9 +16,9 @@ import pytest
 
 from app.ops.adapters.process import free_port
 from app.ops.adapters.run_folder import RunFolder
-from tests.ops.conftest import ROOT, StackProcess
+from tests.ops.conftest import ROOT, RUNS, StackProcess
 
-RUNS = "Ctrl-C stops everything"
+Start = Callable[..., StackProcess]
 SERVERS = ("postgres", "broker", "cache")
 
 
@@ -36,13 +36,11 @@ def manage(checkout: Path, *arguments: str, **environment: str) -> subprocess.Co
 
 
 @pytest.fixture
-def running(checkout: Path) -> Iterator[StackProcess]:
+def running(stack: Start, checkout: Path) -> StackProcess:
     """The servers, migrated, running in the copy."""
-    process = StackProcess(RunFolder(checkout / ".run"), *SERVERS, "migrate", cwd=checkout)
+    process = stack(*SERVERS, "migrate", run=RunFolder(checkout / ".run"), cwd=checkout)
     process.wait_for(RUNS)
-    yield process
-    process.send(signal.SIGTERM)
-    process.end()
+    return process
 
 
 def test_the_verbs_find_the_running_stack(checkout: Path, running: StackProcess) -> None:
@@ -109,8 +107,8 @@ def test_logs_follows_what_is_added_line_by_line(checkout: Path) -> None:
     follower.stdout.close()
 
 
-def test_a_verb_beside_a_killed_run_tells_of_it(checkout: Path) -> None:
-    process = StackProcess(RunFolder(checkout / ".run"), "cache", cwd=checkout)
+def test_a_verb_beside_a_killed_run_tells_of_it(stack: Start, checkout: Path) -> None:
+    process = stack("cache", run=RunFolder(checkout / ".run"), cwd=checkout)
     process.wait_for(RUNS)
     process.send(signal.SIGKILL)
     process.end()
@@ -157,7 +155,8 @@ def test_doctor_says_the_way_out_of_what_is_wrong(checkout: Path) -> None:
     assert "FAIL  settings     The settings are not valid: CHAIN__CHAIN_ID" in bad.stdout
     assert "secret" not in bad.stdout
 
-    gone = manage(checkout, "doctor", DATABASE_URL="postgresql://wk:secret@127.0.0.1:9/wk", **offline)
+    given = {"DATABASE_URL": "postgresql://wk:secret@127.0.0.1:9/wk", "CHAIN__RPC_URLS": "[]"}
+    gone = manage(checkout, "doctor", **given, **offline)
     assert gone.returncode == 1
     assert "FAIL  postgres     The database postgresql+psycopg2://wk:***@127.0.0.1:9/wk does not answer" in gone.stdout
     assert "secret" not in gone.stdout
@@ -172,9 +171,9 @@ def test_migrate_gives_up_on_a_missing_database_in_one_sentence(checkout: Path) 
     assert gone.stderr.count("\n") == 1
 
 
-def test_a_missing_registry_is_one_sentence_with_a_way_out(checkout: Path) -> None:
+def test_a_missing_registry_is_one_sentence_with_a_way_out(stack: Start, checkout: Path) -> None:
     run = RunFolder(checkout / ".run")
-    process = StackProcess(run, "anvil-install", "anvil", cwd=checkout, environment=_offline())
+    process = stack("anvil-install", "anvil", run=run, cwd=checkout, environment=_offline())
     assert process.end() == 1
     assert "FAILED anvil-install ended while starting (exit 1)" in process.text
     assert "check the network" in process.text

@@ -60,6 +60,17 @@ def _is_of(process: psutil.Process, run_folder: Path) -> bool:
         return False
 
 
+def kill_session(run_folder: Path, leader: int) -> None:
+    """Kill what a dead leader left in its session: a killed granian's workers live on, and share the port silently.
+
+    Only what was started for the folder: the id of a leader that is gone may by now be a stranger's.
+    """
+    for process in started_for(run_folder):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getsid(process.pid) == leader:
+                kill_family(process)
+
+
 def sweep(run_folder: Path, seconds: float) -> None:
     """Stop every process of the folder: SIGTERM, and SIGKILL for those that stay."""
     left = started_for(run_folder)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from app.ops.adapters import process_table
-from app.ops.errors import AlreadyRunning, ForeignRunFolder
+from app.ops.errors import AlreadyRunning, RunFolderUnusable
 from app.ops.types import Stack, Started
 
 LONG_LOG_BYTES = 10 * 2**20
@@ -33,11 +33,16 @@ class RunFolder:
         return self.logs / f"{role}.log"
 
     def open(self) -> None:
-        """Make the folder; raises ForeignRunFolder when another user made it: what we add would lock that user out."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folder; raises RunFolderUnusable, also when it is another user's: our files would lock them out."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunFolderUnusable(
+                f"{self.path} cannot be made ({error.strerror}): let this user write there, or move the checkout"
+            ) from error
         owner = self.path.stat().st_uid
         if owner != os.geteuid():
-            raise ForeignRunFolder(
+            raise RunFolderUnusable(
                 f"{self.path} belongs to another user (uid {owner}): run as that user, or remove the folder first"
             )
         self.logs.mkdir(exist_ok=True)

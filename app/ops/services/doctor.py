@@ -74,8 +74,6 @@ def _run_folder(run: RunFolder) -> Finding:
         left = [] if run.running_stack() else process_table.started_for(run.path)
     except OpsError as error:
         return Finding("run folder", False, error.detail)
-    except OSError as error:
-        return Finding("run folder", False, f"{run.path} cannot be made ({error.strerror}): give this user the folder")
     if left:
         return Finding("run folder", False, f"a killed run left {len(left)} processes: `make up` stops them first")
     return Finding("run folder", True, str(run.path))
