@@ -24,7 +24,7 @@ DEVELOPMENT_SIGNER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4
 
 def local_chain(settings: Settings, run: RunFolder) -> tuple[list[Role], dict[str, str]]:
     """The roles, and the variables by which the others find the chain and trust its prices."""
-    folder = run.path / "node"
+    folder = run.node
     binary = embedded_anvil.anvil_binary(folder)
     state = run.path / "anvil" / "state.json"
     node = EmbeddedAnvil(binary, inner_port("anvil"), run.log("anvil"), chain_id=settings.chain.chain_id, state=state)
