@@ -20,7 +20,7 @@ from app.jobs.adapters.wake import Waker
 from app.oracle.adapters import OracleParts
 from app.oracle.adapters import from_settings as oracle_from_settings
 from config.settings import Settings, load_settings
-from tasks.heart import Heart
+from tasks.heartbeat import Heartbeat
 
 
 class Runtime:
@@ -83,9 +83,9 @@ class Runtime:
         return oracle_from_settings(self.settings.oracle, self.cache)
 
     @cached_property
-    def heart(self) -> Heart:
+    def heartbeat(self) -> Heartbeat:
         """The heartbeat of the jobs this process runs."""
-        return Heart(self.engine, self.settings.jobs.lease_seconds)
+        return Heartbeat(self.engine, self.settings.jobs.lease_seconds)
 
 
 _runtimes: dict[int, Runtime] = {}

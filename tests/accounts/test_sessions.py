@@ -184,15 +184,17 @@ def test_a_refresh_token_works_once(client: FlaskClient, make_user: MakeUser, si
 
 
 def test_a_refresh_token_used_twice_ends_its_session(
-    client: FlaskClient, make_user: MakeUser, sign_in: SignIn, session: Session
+    client: FlaskClient, second_client: FlaskClient, make_user: MakeUser, sign_in: SignIn, session: Session
 ) -> None:
     make_user()
     stolen, other = sign_in(), sign_in()
     current = refresh(client, stolen["refresh_token"]).get_json()
+    assert second_client.get("/v1/me", headers=stolen["headers"]).status_code == 200
     problem(refresh(client, stolen["refresh_token"]), 401, "accounts.refresh_reused")
     problem(refresh(client, current["refresh_token"]), 401, "accounts.token_revoked")
     for token in (stolen["access_token"], current["access_token"]):
-        problem(client.get("/v1/me", headers=bearer(token)), 401, "accounts.token_revoked")
+        for each in (client, second_client):
+            problem(each.get("/v1/me", headers=bearer(token)), 401, "accounts.token_revoked")
     assert client.get("/v1/me", headers=other["headers"]).status_code == 200
     assert "sessions.reuse" in session.execute(text("SELECT action FROM audit_log")).scalars().all()
 

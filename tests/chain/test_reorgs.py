@@ -149,6 +149,8 @@ def test_a_chain_cut_below_finality_that_grows_anew_is_rewound(chain: Chain, ind
     chain.send(chain.moved(9, 9))
     indexer.run()
     assert indexer.rows("SELECT kind FROM chain_alarms") == [("fork_below_finality",)]
+    # What was final below the fork still is; what was above it is not.
+    assert indexer.rows("SELECT final_block FROM chain_cursors") == [(chain.head() - 1,)]
     assert_clean(indexer, clean, chain)
 
 
@@ -204,6 +206,24 @@ def test_headers_left_by_a_set_that_is_gone_do_not_stop_the_others(
     state, expected = indexer.state(), reindexed(clean)
     assert state["events"] == expected["events"]
     assert state["sums"] == expected["sums"]
+
+
+def test_a_set_whose_own_last_block_was_never_in_the_chain_is_read_anew(
+    chain: Chain, indexer: Indexer, clean: Indexer
+) -> None:
+    grow(chain, 20)
+    indexer.options = IndexOptions(header_depth=4)
+    indexer.run()
+    late = replace(indexer, contracts=contract_set(chain, name="late", start_block=1), projections=indexer.projections)
+    late.run(last_block=9)
+    with indexer.engine.begin() as connection:
+        connection.execute(text("UPDATE chain_cursors SET tip_hash = :lie WHERE name = 'late'"), {"lie": bytes(32)})
+    assert late.run().rewinds == 1
+    indexer.run()
+    state, expected = indexer.state(), reindexed(clean)
+    assert state["events"] == expected["events"]
+    assert state["sums"] == expected["sums"]
+    assert indexer.rows("SELECT DISTINCT next_block FROM chain_cursors") == [(chain.head() + 1,)]
 
 
 def test_a_crash_between_read_and_write_loses_and_doubles_nothing(
@@ -281,6 +301,46 @@ def test_a_reorg_between_the_tip_and_the_range(
     grow(chain, 3)
     once(proxied, "eth_getLogs", lambda: chain.reorg(9, *replaced(chain, 9)))
     assert indexer.run().rewinds == 1
+    assert_clean(indexer, clean, chain)
+
+
+def test_logs_of_a_chain_that_was_there_only_while_they_were_read(
+    chain: Chain, indexer: Indexer, clean: Indexer, proxied: NodeProxy
+) -> None:
+    grow(chain, 12)
+    other = "0x" + "cd" * 32
+
+    def for_one_request_on_another_chain(calls: list[dict[str, Any]], answer: Any) -> Any:
+        if not any(call["method"] == "eth_getLogs" for call in calls):
+            return answer
+        proxied.after = lambda calls, answer: answer
+        return [
+            item | {"result": [] if isinstance(item["result"], list) else {**item["result"], "hash": other}}
+            for item in answer
+        ]
+
+    proxied.after = for_one_request_on_another_chain
+    indexer.run()
+    assert_clean(indexer, clean, chain)
+
+
+def test_two_workers_that_heal_the_same_reorg(
+    chain: Chain, indexer: Indexer, clean: Indexer, proxied: NodeProxy, provider: Provider
+) -> None:
+    grow(chain, 15)
+    indexer.run()
+    chain.reorg(3, *replaced(chain, 3))
+    proxied.seen.clear()
+
+    def before(calls: list[dict[str, Any]]) -> None:
+        if len(proxied.seen) == 2:  # the other is done before this one's search for the fork ends
+            assert replace(indexer, providers=Providers([provider])).run().rewinds == 1
+
+    proxied.before = before
+    with pytest.raises(errors.CursorMoved):
+        indexer.run()
+    proxied.before = lambda calls: None
+    assert indexer.rows("SELECT rewinds FROM chain_cursors") == [(1,)]
     assert_clean(indexer, clean, chain)
 
 

@@ -38,7 +38,9 @@ class RunFolder:
         return self.logs / f"{role}.log"
 
     def open(self) -> None:
-        """Make the folder; raises RunFolderUnusable, also when it is another user's: what we add would lock them out."""
+        """Make the folder; raises RunFolderUnusable, also when it is another user's: what we add would lock them
+        out.
+        """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
