@@ -9,10 +9,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from contracts.markets import WAD
 
 MOVE_BPS = 400
+MOVE_DENOMINATOR = 10_000
 RISKY = (20, 20, 40)
 RISKY_IN_MINOR = (20,)
 """The most a minor market allows is 25."""
@@ -22,16 +24,26 @@ BOLD = 15
 COLLATERAL = (1_000, 20_000)
 
 
+class Fate(StrEnum):
+    """What becomes of a position; those that put collateral in or take some out stay open afterwards."""
+
+    STAYS = "stays"
+    ADDS = "adds"
+    TAKES = "takes"
+    CLOSES = "closes"
+    LIQUIDATED = "liquidated"
+
+
 @dataclass(frozen=True)
 class Order:
-    """A position to open. `fate`: `stays`, `closes`, `liquidated`; `adds` and `takes` change the collateral and stay."""
+    """A position to open, by the trader of that number."""
 
     trader: int
     symbol: str
     is_long: bool
     leverage_wad: int
     collateral_wad: int
-    fate: str
+    fate: Fate
 
 
 @dataclass(frozen=True)
@@ -40,10 +52,6 @@ class Plan:
 
     orders: tuple[Order, ...]
     moves_bps: dict[str, int]
-
-    def doomed(self) -> list[Order]:
-        """The positions that the moves leave unhealthy."""
-        return [order for order in self.orders if order.fate == "liquidated"]
 
 
 def make_plan(seed: int, *, traders: int, majors: tuple[str, ...], minors: tuple[str, ...]) -> Plan:
@@ -63,12 +71,12 @@ def make_plan(seed: int, *, traders: int, majors: tuple[str, ...], minors: tuple
 
 def _positions(
     *, losers_are_long: bool, risky: tuple[int, ...], chance: random.Random
-) -> Iterator[tuple[bool, int, str]]:
+) -> Iterator[tuple[bool, int, Fate]]:
     """One market's positions as (long?, leverage, fate). On both sides one at least stays, so that funding goes on."""
     for leverage in risky:
-        yield losers_are_long, leverage, "liquidated"
-    yield not losers_are_long, BOLD, "closes"
+        yield losers_are_long, leverage, Fate.LIQUIDATED
+    yield not losers_are_long, BOLD, Fate.CLOSES
     for is_long in (True, False):
-        yield is_long, chance.choice(STEADY), "stays"
-    for fate in ("adds", "takes", "closes"):
+        yield is_long, chance.choice(STEADY), Fate.STAYS
+    for fate in (Fate.ADDS, Fate.TAKES, Fate.CLOSES):
         yield chance.random() < 0.5, chance.choice(STEADY), fate

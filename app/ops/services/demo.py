@@ -1,8 +1,8 @@
 """`make demo`: a stack of its own in `.run/demo`, with short intervals, and the play that ends it (contracts/demo/).
 
-It begins with empty tables and an empty chain each time: what it counts is then this run's alone, a seed gives the same
-positions, and no outage since the last run is caught up with. Neither `.run`'s own stack, nor `.env`, nor a DATABASE_URL
-that happens to be set can be touched by it.
+It begins with empty tables and an empty chain each time: what it counts is then this run's alone, a seed gives the
+same positions, and no outage since the last run is caught up with. Neither the stack of `make up`, nor `.env`, nor a
+DATABASE_URL that happens to be set can be touched by it.
 """
 
 from __future__ import annotations
