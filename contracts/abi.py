@@ -76,7 +76,7 @@ def _digest(entry: Entry) -> bytes:
 def _type(part: Entry) -> str:
     if not part["type"].startswith("tuple"):
         return str(part["type"])
-    return "(" + ",".join(_type(inner) for inner in part["components"]) + ")" + part["type"].removeprefix("tuple")
+    return f"({','.join(map(_type, part['components']))}){part['type'].removeprefix('tuple')}"
 
 
 def _fields(parts: Sequence[Entry], data: bytes) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def _one_moment(url: str) -> Iterator[connection]:
 def _rows(session: connection, statement: str, values: Mapping[str, object]) -> list[Row]:
     with session.cursor(cursor_factory=RealDictCursor) as cursor:
         cursor.execute(statement, values)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def hexadecimal(value: bytes | memoryview) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from contracts.markets import WAD
 
 MOVE_BPS = 400
-MOVE_DENOMINATOR = 10_000
 RISKY = (20, 20, 40)
 RISKY_IN_MINOR = (20,)
 """The most a minor market allows is 25."""
@@ -67,6 +67,11 @@ def make_plan(seed: int, *, traders: int, majors: tuple[str, ...], minors: tuple
             orders.append(Order(trader, symbol, is_long, leverage * WAD, collateral * WAD, fate))
     chance.shuffle(orders)
     return Plan(tuple(orders), moves)
+
+
+def moved(price: Decimal, move_bps: int) -> Decimal:
+    """The price after the move, with as many decimals."""
+    return (price * (10_000 + move_bps) / 10_000).quantize(price)
 
 
 def _positions(

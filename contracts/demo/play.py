@@ -12,7 +12,7 @@ from typing import Any
 from contracts.demo import progress
 from contracts.demo.api import Api, Refused
 from contracts.demo.database import PROTOCOL, Database
-from contracts.demo.plan import MOVE_DENOMINATOR, Fate, Order, Plan
+from contracts.demo.plan import Fate, Order, Plan, moved
 from contracts.demo.waiting import wait_until
 from contracts.markets import WAD
 from contracts.traders import Exchange, Trader
@@ -102,31 +102,22 @@ class Play:
 
     def move_prices(self) -> None:
         """Let every market's price jump, so that the risky positions are under water."""
-        prices = self.exchange.prices.order({symbol: {} for symbol in self.plan.moves_bps})
-        orders = {
-            symbol: {
-                "price": str((prices[symbol] * (MOVE_DENOMINATOR + move) / MOVE_DENOMINATOR).quantize(prices[symbol]))
-            }
-            for symbol, move in self.plan.moves_bps.items()
-        }
-        self.exchange.prices.order(orders)
+        before = self.exchange.prices.order({symbol: {} for symbol in self.plan.moves_bps})
+        after = {symbol: moved(before[symbol], move) for symbol, move in self.plan.moves_bps.items()}
+        self.exchange.prices.order({symbol: {"price": str(price)} for symbol, price in after.items()})
         moves = ", ".join(f"{symbol} {move / 100:+.0f} %" for symbol, move in self.plan.moves_bps.items())
         self.say(f"prices move: {moves}; {len(self._those(Fate.LIQUIDATED))} positions are under water")
 
     def await_the_keeper(self) -> None:
         """Wait until every unhealthy position was liquidated by the keeper, and funding was settled again and again."""
+        database = self.database
         doomed = {str(each.position_id) for each in self._those(Fate.LIQUIDATED)}
         closed = len(self._those(Fate.CLOSES))
-        markets = len(self.plan.moves_bps)
-        self._wait(
-            "liquidations by the keeper", lambda: (len(doomed & progress.liquidated(self.database)), len(doomed))
-        )
-        self._wait("closed positions indexed", lambda: (progress.closed(self.database), closed))
-        self._wait(
-            "funding settlements by the keeper",
-            lambda: (progress.settlements(self.database, at_most=SETTLEMENTS), SETTLEMENTS * markets),
-        )
-        others = progress.liquidated(self.database) - doomed
+        settled = SETTLEMENTS * len(self.plan.moves_bps)
+        self._wait("liquidations by the keeper", lambda: (len(doomed & progress.liquidated(database)), len(doomed)))
+        self._wait("closed positions indexed", lambda: (progress.closed(database), closed))
+        self._wait("settlements by the keeper", lambda: (progress.settlements(database, SETTLEMENTS), settled))
+        others = progress.liquidated(database) - doomed
         if others:
             raise Refused(f"healthy positions were liquidated: {', '.join(sorted(others))}")
         self.say("the keeper has liquidated what was unhealthy, and funding has settled twice in every market")

@@ -1,4 +1,4 @@
-"""How far things are: what the demo asks the tables while it waits. What the keeper did is what one of our intents did."""
+"""How far things are: what the demo asks the tables while it waits. What the keeper did, an intent of ours did."""
 
 from __future__ import annotations
 
@@ -44,6 +44,6 @@ def liquidated(database: Database) -> set[str]:
     return {row["position_key"] for row in database.rows(LIQUIDATED, protocol=PROTOCOL)}
 
 
-def settlements(database: Database, *, at_most: int) -> int:
+def settlements(database: Database, at_most: int) -> int:
     """Settlements of funding that the keeper sent, no more than `at_most` of a market counted."""
     return database.count(SETTLEMENTS, protocol=PROTOCOL, at_most=at_most)

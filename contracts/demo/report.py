@@ -12,14 +12,15 @@ from contracts.demo.database import PROTOCOL, Database, Row, hexadecimal
 Report = dict[str, Any]
 
 JOBS = """
-    SELECT kind, status, count(*) AS jobs
-    FROM (SELECT kind, status FROM jobs UNION ALL SELECT kind, status FROM jobs_archive) AS every_job
-    GROUP BY kind, status ORDER BY kind, status
+    WITH every_job AS (SELECT kind, status FROM jobs UNION ALL SELECT kind, status FROM jobs_archive)
+    SELECT kind, status, count(*) AS jobs FROM every_job GROUP BY kind, status ORDER BY kind, status
 """
 BAD_JOBS = """
+    WITH every_job AS (
+        SELECT id, kind, status, error FROM jobs UNION ALL SELECT id, kind, status, error FROM jobs_archive
+    )
     SELECT id, kind, status, error ->> 'code' AS code, error ->> 'detail' AS detail
-    FROM (SELECT id, kind, status, error FROM jobs UNION ALL SELECT id, kind, status, error FROM jobs_archive) AS every_job
-    WHERE status IN ('failed', 'in_doubt') ORDER BY id
+    FROM every_job WHERE status IN ('failed', 'in_doubt') ORDER BY id
 """
 EVENTS = "SELECT count(*) FROM chain_events"
 PRICES = "SELECT count(*) FROM oracle_prices"
