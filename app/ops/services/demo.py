@@ -50,19 +50,19 @@ def demo(root: Path, outer: RunFolder, seed: int, report: Path, say: Callable[[s
         report.unlink(missing_ok=True)
         plan = plan_stack(settings, run)
         api = f"http://127.0.0.1:{settings.http.port}"
-        roles = [*plan.roles, _play(plan, api, run, seed, report)]
+        roles = [*plan.roles, _play(plan, api, seed, report)]
         supervisor = Supervisor(roles, run, environment=plan.environment, root=root, say=say)
         code = supervisor.run(lambda: say(f"The stack is up: {api}/docs; logs: {run.logs}"))
     return INTERRUPTED if code is None or code < 0 else code
 
 
-def _play(plan: Plan, api: str, run: RunFolder, seed: int, report: Path) -> Role:
+def _play(plan: Plan, api: str, seed: int, report: Path) -> Role:
     """The outside world, which knows addresses and DATABASE_URL; what it says is said to the person who waits."""
     addresses = {
         "--rpc": json.loads(plan.environment["CHAIN__RPC_URLS"])[0],
         "--prices": plan.environment["ORACLE__HERMES_URL"],
         "--api": api,
-        "--deployment": str(run.path / "deployment.json"),
+        "--deployment": plan.environment["CHAIN__DEPLOYMENT_FILE"],
         "--report": str(report),
         "--seed": str(seed),
     }
