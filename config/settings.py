@@ -6,12 +6,16 @@ A nested value is set with two underscores: `JOBS__LEASE_SECONDS=10`.
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_FILE = os.environ.get("ENV_FILE", ".env")
+"""Beside the environment; empty: no file."""
 
 MIN_SECRET_BYTES = 32
 MIN_PASSWORD_MEMORY_KIB = 19_456  # OWASP's lowest for argon2id
@@ -289,6 +293,6 @@ def same_redis(one: str, other: str) -> bool:
     )
 
 
-def load_settings(env_file: str | None = ".env") -> Settings:
+def load_settings(env_file: str | None = ENV_FILE) -> Settings:
     """Read the environment, and `env_file` if there is one; raises ValidationError naming the variable."""
     return Settings(_env_file=env_file)

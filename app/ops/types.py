@@ -20,6 +20,7 @@ class Stage(IntEnum):
     SERVE = 3
     WORK = 4
     WATCH = 5
+    PLAY = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +35,16 @@ class Role:
     name: str
     command: tuple[str, ...]
     stage: Stage
-    log: Path
+    log: Path | None
+    """Where its output goes; None: to ours, for a person to read along."""
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], None] | None = None
     """Run before every start: configuration files, a database cluster."""
     ready: Callable[[], bool] | None = None
     """The health check of the start; without one, started is ready."""
     once: bool = False
+    errand: bool = False
+    """The run ends when this has ended. It starts with the last and is not waited for, nor started again."""
     port: int | None = None
     url: str | None = None
     """Where it answers; never with a password."""
@@ -62,7 +66,7 @@ class Started:
     stage: int
     port: int | None
     url: str | None
-    log_file: str
+    log_file: str | None
     stop_signal: int
     stop_seconds: float
 

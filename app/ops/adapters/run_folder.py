@@ -23,12 +23,17 @@ SECRET_NAMES = ("postgres", "broker", "cache", "jwt", "callback", "flower", "met
 class RunFolder:
     """`path` is made by `open()`, which a command that only looks does not call."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, *, node: Path | None = None):
         self.path = path.absolute()
+        self.node = node or self.path / "node"
         self.logs = self.path / "logs"
         self.metrics = self.path / "metrics"
         self.secrets_file = self.path / "secrets.json"
         self._stack_file = self.path / "stack.json"
+
+    def demo(self) -> RunFolder:
+        """The demo's own run folder, inside this one; it shares the installation of anvil alone."""
+        return RunFolder(self.path / "demo", node=self.node)
 
     def log(self, role: str) -> Path:
         """The log file of a role."""
