@@ -28,6 +28,7 @@ from app.ops.routes import OpsEdge
 from app.oracle.adapters import from_settings as oracle_from_settings
 from app.oracle.queries.gauges import GAUGES as ORACLE_GAUGES
 from app.oracle.routes import BLUEPRINTS as ORACLE_BLUEPRINTS
+from config.logging import configure_logging
 from config.settings import Settings, load_settings
 
 BLUEPRINTS = (*JOBS_BLUEPRINTS, *ACCOUNTS_BLUEPRINTS, *CHAIN_BLUEPRINTS, *ORACLE_BLUEPRINTS, *OPS_BLUEPRINTS)
@@ -36,7 +37,9 @@ GAUGES = (*JOBS_GAUGES, *CHAIN_GAUGES, *ORACLE_GAUGES)
 
 def create_app(settings: Settings | None = None, *, authenticate: Authenticator | None = None) -> Flask:
     """The WSGI app; a test may hand in who answers for credentials."""
-    settings = settings or load_settings()
+    if settings is None:  # granian's entry: this is a process of its own
+        settings = load_settings()
+        configure_logging(settings)
     metrics = Metrics(GAUGES)
     app, api = make_shell(shell_of(settings), metrics=metrics)
     accounts = accounts_from_settings(app, settings)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIN_SECRET_BYTES = 32
 MIN_PASSWORD_MEMORY_KIB = 19_456  # OWASP's lowest for argon2id
@@ -95,16 +95,17 @@ class ChainSettings(Group):
     keystore_password: SecretStr | None = Field(None, description="opens it")
     signer_key: SecretStr | None = Field(None, description="hex private key; a keystore is better")
     dry_run: bool = Field(False, description="the one send gate: true means nothing is broadcast")
-    tip_floor_wei: int = Field(1_000_000_000, ge=0)
-    max_fee_wei: int = Field(500_000_000_000, ge=1)
-    max_spend_per_hour_wei: int = Field(10**18, ge=0)
+    tip_floor_wei: int = Field(1_000_000_000, ge=0, description="never offer less")
+    max_fee_wei: int = Field(500_000_000_000, ge=1, description="never pay more a unit of gas")
+    max_spend_per_hour_wei: int = Field(10**18, ge=0, description="above it the breaker opens")
     tip_percentile: int = Field(50, ge=1, le=99, description="of the tips that recent blocks paid")
     gas_margin_bps: int = Field(2_000, ge=0, description="added to the node's gas estimate")
     breaker_min_mined: int = Field(10, ge=1, description="transactions of an hour before its reverts are judged")
-    breaker_max_reverted_bps: int = Field(5_000, ge=0, le=10_000)
+    breaker_max_reverted_bps: int = Field(5_000, ge=0, le=10_000, description="a larger share of reverts opens it")
     resume_after_seconds: float = Field(15.0, gt=0, description="an unsigned intent nobody moved is the watcher's")
     rebroadcast_after_seconds: float = Field(15.0, gt=0, description="the same bytes again, lest a node forgot them")
     replace_after_seconds: float = Field(45.0, gt=0, description="then at a higher price")
+    watch_seconds: int = Field(3, ge=1, description="between two looks at the live transactions")
     max_live_intents: int = Field(500, ge=1, description="looked at in one tick of the watcher")
     max_nonce_gap: int = Field(32, ge=1, description="more missing nonces than this halt the signer")
 
@@ -208,7 +209,6 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = Field(None, description="bearer token of /metrics; unset keeps it closed")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="the least that is logged")
     log_format: Literal["json", "console"] = Field("json", description="a line of JSON, or colours for a person")
-    worker_queues: Annotated[tuple[str, ...], NoDecode] = ()
     worker_concurrency: int = Field(2, ge=1, description="jobs at once in each worker")
 
     http: HttpSettings = HttpSettings()

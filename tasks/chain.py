@@ -6,12 +6,14 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from app.chain.jobs import BACKFILL, INDEX_HEAD
+from app.chain.jobs import BACKFILL, INDEX_HEAD, WATCH_TRANSACTIONS
 from app.chain.services.alarms import record_alarm
 from app.chain.services.backfill import backfill
 from app.chain.services.indexer import index
+from app.chain.services.watcher import watch
 from app.chain.services.work import Work
 from app.chain.types.indexing import IndexReport
+from app.core.clock import utc_now
 from app.jobs.services.run import JobRun
 from app.jobs.types import Snoozed
 from tasks.base import job_task
@@ -42,6 +44,19 @@ def backfill_range(run: JobRun) -> dict[str, Any] | Snoozed:
     report = backfill(_work(run), runtime().chain.providers, first=first, last=last, progress=progress)
     if report.next_block <= last:
         return Snoozed(BACKFILL_WAITS_SECONDS, f"block {last} is not final yet")
+    return asdict(report)
+
+
+@job_task(WATCH_TRANSACTIONS)
+def watch_transactions(run: JobRun) -> dict[str, Any]:
+    """Take every live transaction a step further; without a key there is none."""
+    context = runtime()
+    if context.signer is None:
+        return {"live": 0}
+    rpc = context.chain.providers.pinned()
+    report = watch(
+        run.session, rpc=rpc, signer=context.signer, policy=context.sender_policy, now=utc_now(), commit=run.step
+    )
     return asdict(report)
 
 

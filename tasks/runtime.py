@@ -10,14 +10,17 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from app.chain.adapters import from_settings as chain_from_settings
+from app.chain.adapters import sender_policy
+from app.chain.adapters.signer import Signer, load_signer
 from app.chain.services.parts import ChainParts, index_options, load_protocols
+from app.chain.types.transactions import SenderPolicy
 from app.core.db import make_engine
 from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
 from app.oracle.adapters import OracleParts
 from app.oracle.adapters import from_settings as oracle_from_settings
 from config.settings import Settings, load_settings
-from tasks.heart import Heart
+from tasks.heartbeat import Heartbeat
 
 
 class Runtime:
@@ -41,6 +44,17 @@ class Runtime:
     def cache(self) -> Redis:
         """The cache Redis, failing fast."""
         return make_redis(self.settings.cache_url.get_secret_value())
+
+    @cached_property
+    def signer(self) -> Signer | None:
+        """The keeper's key, when this deployment has one."""
+        chain = self.settings.chain
+        return load_signer(chain) if chain.signer_key or chain.keystore_path else None
+
+    @cached_property
+    def sender_policy(self) -> SenderPolicy:
+        """How transactions are sent."""
+        return sender_policy(self.settings.chain)
 
     @cached_property
     def waker(self) -> Waker:
@@ -69,9 +83,9 @@ class Runtime:
         return oracle_from_settings(self.settings.oracle, self.cache)
 
     @cached_property
-    def heart(self) -> Heart:
+    def heartbeat(self) -> Heartbeat:
         """The heartbeat of the jobs this process runs."""
-        return Heart(self.engine, self.settings.jobs.lease_seconds)
+        return Heartbeat(self.engine, self.settings.jobs.lease_seconds)
 
 
 _runtimes: dict[int, Runtime] = {}

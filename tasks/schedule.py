@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.chain.jobs import INDEX_HEAD
+from app.chain.jobs import INDEX_HEAD, WATCH_TRANSACTIONS
 from app.jobs.types import Cadence, ScheduleEntry
 from app.ops.jobs import PRUNE
 from app.oracle.jobs import REFRESH_PRICES
@@ -29,6 +29,12 @@ def schedule(settings: Settings) -> tuple[ScheduleEntry, ...]:
             summary="The latest price of every feed that is followed.",
             kind=REFRESH_PRICES,
             cadence=Cadence(interval_seconds=settings.perps.price_seconds),
+        ),
+        ScheduleEntry(
+            name="transactions",
+            summary="Every live transaction a step further: mined, final, replaced or sent again.",
+            kind=WATCH_TRANSACTIONS,
+            cadence=Cadence(interval_seconds=settings.chain.watch_seconds),
         ),
         ScheduleEntry(
             name="prune",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy import Engine, create_engine, text
@@ -27,6 +28,10 @@ from app.ops.adapters.process import free_port
 from config.settings import AccountsSettings, HttpSettings, Settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Nothing here is a timed test: the machine may be shared.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

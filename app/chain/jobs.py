@@ -31,6 +31,10 @@ class BackfillParams(StrictSchema):
             raise ValidationError("Ends before it starts.", "to_block")
 
 
+class WatchParams(StrictSchema):
+    """Nothing to say: one deployment has one signer."""
+
+
 INDEX_HEAD = JobKind(
     name="chain.index_head",
     summary="Read a contract set's events from where it stands to the chain's head, and heal what a reorg undid.",
@@ -55,4 +59,16 @@ BACKFILL = JobKind(
     overlap_key=lambda params: f"backfill:{params['contract_set']}:{params['from_block']}-{params['to_block']}",
 )
 
-MENU = (INDEX_HEAD, BACKFILL)
+WATCH_TRANSACTIONS = JobKind(
+    name="chain.watch_transactions",
+    summary="Look at every live transaction: receipts, depth, reorgs, replacements, forgotten ones, gaps.",
+    params=WatchParams,
+    queue=Queue.LIQUIDATION,
+    scope="chain:write",
+    timeout_seconds=60,
+    max_attempts=2,
+    backoff_seconds=1.0,
+    overlap_key=lambda params: "watch_transactions",
+)
+
+MENU = (INDEX_HEAD, BACKFILL, WATCH_TRANSACTIONS)

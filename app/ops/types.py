@@ -10,7 +10,9 @@ from pathlib import Path
 
 
 class Stage(IntEnum):
-    """The order of the start; the stop goes the other way."""
+    """The order of the start, up to SERVE, with which all that is left starts; the stop goes the other way
+    throughout.
+    """
 
     INSTALL = 0
     SERVERS = 1
@@ -24,8 +26,9 @@ class Stage(IntEnum):
 class Role:
     """One row of the table that `make up` starts.
 
-    Roles of a lower stage are ready before the next stage starts, and stop after it; roles of one stage start and stop
-    together. A role with `once` is a step: it runs to its end, or not at all when `ready` is true beforehand.
+    Up to SERVE, roles of a lower stage are ready before the next stage starts; from there on all start together. Roles
+    of a higher stage have stopped before a lower one is asked to; those of one stage stop together. A role with `once`
+    is a step: it runs to its end, or not at all when `ready` is true beforehand.
     """
 
     name: str

@@ -58,6 +58,14 @@ def test_one_call_reads_in_bounded_steps_and_the_next_goes_on(chain: Chain, inde
     assert indexer.events() == chain.logs()
 
 
+def test_a_lowered_limit_holds_for_the_very_next_range(chain: Chain, indexer: Indexer) -> None:
+    chain.mine(20)
+    indexer.run(last_block=2)
+    assert indexer.rows("SELECT range_blocks > 3 FROM chain_cursors") == [(True,)]
+    indexer.options = IndexOptions(limits=RangeLimits(max_blocks=3), max_steps=1)
+    assert indexer.run().blocks == 3
+
+
 def test_reading_stops_at_the_asked_block(chain: Chain, indexer: Indexer) -> None:
     for amount in range(6):
         chain.move(1, amount)
@@ -84,7 +92,13 @@ def test_finality_by_tag_and_by_depth_is_kept_with_the_cursor(chain: Chain, inde
     indexer.options = IndexOptions(finality=Finality(2))
     chain.mine(1)
     indexer.run()
-    assert indexer.rows("SELECT final_block FROM chain_cursors") == [(chain.head() - 2,)]
+    final = chain.head() - 2
+    assert indexer.rows("SELECT final_block FROM chain_cursors") == [(final,)]
+    indexer.options = IndexOptions(finality=Finality(10))
+    for blocks in (1, 0):  # with a new block and without: what was final once stays so
+        chain.mine(blocks)
+        indexer.run()
+        assert indexer.rows("SELECT final_block FROM chain_cursors") == [(final,)]
 
 
 def test_two_sets_with_an_address_in_common_share_its_rows(chain: Chain, indexer: Indexer, clean: Indexer) -> None:

@@ -154,22 +154,17 @@ def test_a_backfill_reads_what_is_final_and_waits_for_the_rest(
     assert indexer.rows("SELECT * FROM chain_cursors") == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "params", "status", "code"),
-    [
-        ("chain.backfill", {"from_block": 9, "to_block": 3}, 422, "jobs.invalid_params"),
-        ("chain.backfill", {"from_block": -1, "to_block": 3}, 422, "jobs.invalid_params"),
-        ("chain.backfill", {"from_block": "1", "to_block": 3}, 422, "jobs.invalid_params"),
-        ("chain.backfill", {"from_block": 1}, 422, "jobs.invalid_params"),
-        ("chain.index_head", {"from_block": 1}, 422, "jobs.invalid_params"),
-        ("chain.index_head", {"contract_set": "a" * 41}, 422, "jobs.invalid_params"),
-    ],
-)
-def test_bad_parameters_are_refused(
-    submit: Callable[..., Any], kind: str, params: dict[str, Any], status: int, code: str
-) -> None:
-    answer = submit(kind, **{"contract_set": "emitter", **params})
-    assert (answer.status_code, answer.json["code"]) == (status, code)
+def test_bad_parameters_are_refused(submit: Callable[..., Any]) -> None:
+    for kind, params in [
+        ("chain.backfill", {"from_block": 9, "to_block": 3}),
+        ("chain.backfill", {"from_block": -1, "to_block": 3}),
+        ("chain.backfill", {"from_block": "1", "to_block": 3}),
+        ("chain.backfill", {"from_block": 1}),
+        ("chain.index_head", {"from_block": 1}),
+        ("chain.index_head", {"contract_set": "a" * 41}),
+    ]:
+        answer = submit(kind, **{"contract_set": "emitter", **params})
+        assert (answer.status_code, answer.json["code"]) == (422, "jobs.invalid_params"), params
 
 
 def test_a_set_that_no_file_names_fails_its_job(

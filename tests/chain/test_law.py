@@ -27,7 +27,7 @@ from tests.fakes.node_proxy import NodeProxy
 
 pytestmark = pytest.mark.chain
 
-STEPS = int(os.environ.get("WK_LAW_STEPS", "50"))
+STEPS = int(os.environ.get("WK_LAW_STEPS", "40"))
 QUIET_EVERY = 5
 
 
@@ -184,7 +184,7 @@ def proxy(chain: Chain, indexer: Indexer) -> Iterator[NodeProxy]:
     proxy.close()
 
 
-@pytest.mark.parametrize("seed", [20261121, 7, 99])
+@pytest.mark.parametrize("seed", [7, 20261121])
 def test_any_walk_ends_equal_to_a_clean_index(
     seed: int, chain: Chain, indexer: Indexer, clean: Indexer, proxy: NodeProxy
 ) -> None:

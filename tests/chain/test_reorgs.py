@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.chain import errors
 from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
-from app.chain.queries.cursors import resume
+from app.chain.queries.cursors import halt, lock_chain, resume
 from app.chain.types.indexing import Finality, IndexOptions, RangeLimits
 from tests.chain.conftest import CHAIN_ID, Indexer, contract_set, reindexed
 from tests.chain.emitter import Chain
@@ -149,6 +150,8 @@ def test_a_chain_cut_below_finality_that_grows_anew_is_rewound(chain: Chain, ind
     chain.send(chain.moved(9, 9))
     indexer.run()
     assert indexer.rows("SELECT kind FROM chain_alarms") == [("fork_below_finality",)]
+    # What was final below the fork still is; what was above it is not.
+    assert indexer.rows("SELECT final_block FROM chain_cursors") == [(chain.head() - 1,)]
     assert_clean(indexer, clean, chain)
 
 
@@ -204,6 +207,24 @@ def test_headers_left_by_a_set_that_is_gone_do_not_stop_the_others(
     state, expected = indexer.state(), reindexed(clean)
     assert state["events"] == expected["events"]
     assert state["sums"] == expected["sums"]
+
+
+def test_a_set_whose_own_last_block_was_never_in_the_chain_is_read_anew(
+    chain: Chain, indexer: Indexer, clean: Indexer
+) -> None:
+    grow(chain, 20)
+    indexer.options = IndexOptions(header_depth=4)
+    indexer.run()
+    late = replace(indexer, contracts=contract_set(chain, name="late", start_block=1), projections=indexer.projections)
+    late.run(last_block=9)
+    with indexer.engine.begin() as connection:
+        connection.execute(text("UPDATE chain_cursors SET tip_hash = :lie WHERE name = 'late'"), {"lie": bytes(32)})
+    assert late.run().rewinds == 1
+    indexer.run()
+    state, expected = indexer.state(), reindexed(clean)
+    assert state["events"] == expected["events"]
+    assert state["sums"] == expected["sums"]
+    assert indexer.rows("SELECT DISTINCT next_block FROM chain_cursors") == [(chain.head() + 1,)]
 
 
 def test_a_crash_between_read_and_write_loses_and_doubles_nothing(
@@ -284,6 +305,94 @@ def test_a_reorg_between_the_tip_and_the_range(
     assert_clean(indexer, clean, chain)
 
 
+def test_logs_of_a_chain_that_was_there_only_while_they_were_read(
+    chain: Chain, indexer: Indexer, clean: Indexer, proxied: NodeProxy
+) -> None:
+    grow(chain, 12)
+    other = "0x" + "cd" * 32
+
+    def for_one_request_on_another_chain(calls: list[dict[str, Any]], answer: Any) -> Any:
+        if not any(call["method"] == "eth_getLogs" for call in calls):
+            return answer
+        proxied.after = lambda calls, answer: answer
+        return [
+            item | {"result": [] if isinstance(item["result"], list) else {**item["result"], "hash": other}}
+            for item in answer
+        ]
+
+    proxied.after = for_one_request_on_another_chain
+    indexer.run()
+    assert_clean(indexer, clean, chain)
+
+
+def test_two_workers_that_heal_the_same_reorg(
+    chain: Chain, indexer: Indexer, clean: Indexer, proxied: NodeProxy, provider: Provider
+) -> None:
+    grow(chain, 15)
+    indexer.run()
+    chain.reorg(3, *replaced(chain, 3))
+    proxied.seen.clear()
+
+    def before(calls: list[dict[str, Any]]) -> None:
+        if len(proxied.seen) == 2:  # the other is done before this one's search for the fork ends
+            assert replace(indexer, providers=Providers([provider])).run().rewinds == 1
+
+    proxied.before = before
+    with pytest.raises(errors.CursorMoved):
+        indexer.run()
+    proxied.before = lambda calls: None
+    assert indexer.rows("SELECT rewinds FROM chain_cursors") == [(1,)]
+    assert_clean(indexer, clean, chain)
+
+
+def test_a_cursor_that_stands_at_the_same_block_of_another_chain_is_not_moved(
+    chain: Chain, indexer: Indexer, clean: Indexer, proxied: NodeProxy, provider: Provider
+) -> None:
+    grow(chain, 12)
+    indexer.run(last_block=10)
+
+    def meanwhile(calls: list[dict[str, Any]], answer: Any) -> Any:
+        if any(call["method"] == "eth_getLogs" for call in calls):
+            proxied.after = lambda calls, answer: answer
+            chain.reorg(4, *replaced(chain, 4))
+            replace(indexer, providers=Providers([provider])).run(last_block=10)
+        return answer
+
+    proxied.after = meanwhile
+    with pytest.raises(errors.CursorMoved):
+        indexer.run()
+    assert [row[0] for row in indexer.rows("SELECT next_block FROM chain_cursors")] == [11]
+    indexer.run()
+    assert_clean(indexer, clean, chain)
+
+
+def test_a_set_halted_while_it_reads_is_not_moved(chain: Chain, indexer: Indexer, proxied: NodeProxy) -> None:
+    grow(chain, 5)
+
+    def operator() -> None:
+        with Session(indexer.engine) as session:
+            halt(session, CHAIN_ID, "an operator looks")
+            session.commit()
+
+    once(proxied, "eth_getLogs", operator)
+    with pytest.raises(errors.CursorMoved):
+        indexer.run()
+    assert indexer.events() == []
+
+
+def test_one_writer_a_chain_at_a_time(chain: Chain, indexer: Indexer, clean: Indexer) -> None:
+    grow(chain, 5)
+    with Session(indexer.engine) as other, ThreadPoolExecutor(1) as worker:
+        lock_chain(other, CHAIN_ID)
+        running = worker.submit(indexer.run)
+        while not indexer.rows("SELECT FROM pg_stat_activity WHERE wait_event = 'advisory'"):
+            assert not running.done(), "it did not wait"
+        assert indexer.events() == []
+        other.commit()
+        assert running.result().blocks == chain.head() + 1
+    assert_clean(indexer, clean, chain)
+
+
 def test_the_chain_gets_shorter_while_it_is_read(
     chain: Chain, indexer: Indexer, clean: Indexer, proxied: NodeProxy
 ) -> None:
@@ -313,18 +422,19 @@ def test_the_chain_gets_shorter_while_a_reorg_is_healed(
     assert_clean(indexer, clean, chain)
 
 
+@pytest.mark.parametrize("lie", [{"blockHash": "0x" + "ab" * 32}, {"removed": True}])
 def test_a_node_whose_answers_never_fit_is_reported_and_nothing_is_written(
-    chain: Chain, indexer: Indexer, proxied: NodeProxy
+    chain: Chain, indexer: Indexer, proxied: NodeProxy, lie: dict[str, Any]
 ) -> None:
     grow(chain, 8)
 
-    def other_block(calls: list[dict[str, Any]], answer: Any) -> Any:
+    def lying(calls: list[dict[str, Any]], answer: Any) -> Any:
         for item in answer if isinstance(answer, list) else [answer]:
             for log in item["result"] if isinstance(item["result"], list) else []:
-                log["blockHash"] = "0x" + "ab" * 32
+                log |= lie
         return answer
 
-    proxied.after = other_block
+    proxied.after = lying
     with pytest.raises(errors.NodeInconsistent):
         indexer.run()
     assert indexer.events() == []

@@ -1,4 +1,4 @@
-"""A bad node: a real HTTP server in front of the real one, which drops, repeats and forgets as it is told."""
+"""A bad node: a real HTTP server in front of the real one, which drops, repeats and lies as it is told."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import requests
 
 Fault = Callable[[list[dict[str, Any]]], str]
+Lie = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
 HONEST = "honest"
 # What a fault may say about a request, given its calls.
 UNREACHABLE = "unreachable"  # the connection breaks before the node has heard anything
@@ -20,10 +21,12 @@ TWICE = "twice"  # the request arrives two times
 
 
 class BadNode:
-    """Forwards to `url`; `fault` decides over each request. Used as a context, it serves on 127.0.0.1."""
+    """Forwards to `url`; `fault` decides over each request, and `lie` makes each call's answer out of the true one.
 
-    def __init__(self, url: str, fault: Fault):
-        self.fault = fault
+    Used as a context, it serves on 127.0.0.1.
+    """
+
+    def __init__(self, url: str, fault: Fault, lie: Lie | None = None):
         node = requests.Session()
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,6 +44,8 @@ class BadNode:
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
                     return
+                if lie is not None:
+                    answer = _told(lie, calls, json.loads(answer))
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
@@ -62,6 +67,13 @@ class BadNode:
         self._server.shutdown()
         self._server.server_close()
         self._node.close()
+
+
+def _told(lie: Lie, calls: Any, answers: Any) -> bytes:
+    if isinstance(calls, dict):
+        return json.dumps(lie(calls, answers)).encode()
+    by_id = {answer["id"]: answer for answer in answers}
+    return json.dumps([lie(call, by_id[call["id"]]) for call in calls]).encode()
 
 
 def methods(calls: list[dict[str, Any]]) -> set[str]:

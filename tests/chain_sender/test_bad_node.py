@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,17 +15,22 @@ from app.chain.errors import NodeUnreachable
 from app.chain.types.transactions import IntentStatus
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from tests.chain_sender.audit import audit
-from tests.chain_sender.desk import CHAIN_ID, Crash, Desk, crash_at
-from tests.chain_sender.proxy import HONEST, SILENT, TWICE, UNREACHABLE, BadNode, Fault, methods
+from tests.chain_sender.desk import CHAIN_ID, OTHER, Crash, Desk, crash_at
+from tests.chain_sender.proxy import HONEST, SILENT, TWICE, UNREACHABLE, BadNode, Fault, Lie, methods
 
+MISSING_STATE = {"code": -32000, "message": "missing trie node 00 (path ) state 0x00 is not available"}
 SEND = {"eth_sendRawTransaction"}
 VERDICTS = [HONEST, UNREACHABLE, SILENT, TWICE]
 
 
+def _honest(_calls: list[dict[str, Any]]) -> str:
+    return HONEST
+
+
 @contextmanager
-def _behind(desk: Desk, anvil: EmbeddedAnvil, fault: Fault) -> Iterator[Desk]:
+def _behind(desk: Desk, anvil: EmbeddedAnvil, fault: Fault = _honest, lie: Lie | None = None) -> Iterator[Desk]:
     """The desk, its node behind a bad one; no retries of its own, so that each fault is felt."""
-    with BadNode(anvil.url, fault) as bad:
+    with BadNode(anvil.url, fault, lie) as bad:
         rpc = Provider(bad.url, chain_id=CHAIN_ID, timeout_seconds=5.0, attempts=1)
         try:
             yield desk.through(rpc)
@@ -77,7 +83,65 @@ def test_sending_the_same_bytes_twice_does_nothing(desk: Desk, anvil: EmbeddedAn
     audit(desk)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_node_that_loses_receipts_does_not_make_us_send_twice(desk: Desk, anvil: EmbeddedAnvil) -> None:
+    def no_receipts(call: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        return answer | {"result": None} if call["method"] == "eth_getTransactionReceipt" else answer
+
+    intent_id = desk.plan(1)
+    desk.advance(intent_id)
+    desk.mine(desk.policy.confirmations + 1)
+    with _behind(desk, anvil, lie=no_receipts) as forgetful:
+        for _ in range(3):
+            assert forgetful.watch(after_seconds=60).displaced == 0
+    assert desk.intent(intent_id).nonce == 0, "its nonce is used, but not by another"
+    assert desk.signer_state().halt_reason is None
+    desk.watch()
+    assert desk.status(intent_id) is IntentStatus.FINAL
+    audit(desk)
+
+
+def test_a_node_without_old_state_cannot_name_the_owner_and_the_nonce_is_kept(desk: Desk, anvil: EmbeddedAnvil) -> None:
+    intent_id = desk.plan(1)
+    desk.advance(intent_id)
+    desk.forget()
+    desk.send_from(desk.owner, to=OTHER, value="0x1", nonce="0x0")
+    desk.mine(10)
+    young = {hex(block) for block in range(9, 20)}
+
+    def pruned(call: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        old = call["method"] == "eth_getTransactionCount" and call["params"][1] not in {"latest", "pending", *young}
+        return answer | {"result": None, "error": MISSING_STATE} if old else answer
+
+    with _behind(desk, anvil, lie=pruned) as pruning:
+        assert pruning.watch(after_seconds=60).displaced == 0
+    assert (desk.intent(intent_id).nonce, desk.error(intent_id)) == (0, "chain.block_unavailable")
+    assert desk.open_alarms() == ["signer_halted"]
+    assert desk.watch().displaced == 1, "an archive node can tell"
+    desk.resume()
+    desk.watch(after_seconds=60)
+    desk.settle()
+    assert desk.status(intent_id) is IntentStatus.FINAL
+    audit(desk)
+
+
+def test_bytes_that_no_node_will_take_give_way_to_a_cancellation(desk: Desk, anvil: EmbeddedAnvil) -> None:
+    def refuse(call: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        refused = {"id": call["id"], "jsonrpc": "2.0", "error": {"code": -32000, "message": "exceeds block gas limit"}}
+        return refused if call["method"] == "eth_sendRawTransaction" else answer
+
+    intent_id = desk.plan(1)
+    with _behind(desk, anvil, lie=refuse) as strict:
+        strict.advance(intent_id)
+    desk.forget()
+    assert (desk.status(intent_id), desk.error(intent_id)) == (IntentStatus.SIGNED, "chain.transaction_refused")
+    desk.watch()
+    desk.settle()
+    assert desk.status(intent_id) is IntentStatus.CANCELLED
+    assert desk.hits(1) == 0
+    audit(desk)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
 def test_a_storm(desk: Desk, anvil: EmbeddedAnvil, seed: int) -> None:
     """Requests lost before and behind the node, doubled sends, a forgetful pool, reorgs, prices that jump, and deaths
     at random commits: in the end each intent is mined once, and no nonce is left over."""

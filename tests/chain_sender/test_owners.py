@@ -82,6 +82,35 @@ def test_a_halted_signer_still_watches_what_it_has_sent(desk: Desk) -> None:
     assert desk.status(sent) is IntentStatus.FINAL
 
 
+def test_a_halted_signer_sends_nothing_not_even_again(desk: Desk) -> None:
+    sent = desk.plan(1)
+    desk.advance(sent)
+    desk.send_from(desk.owner, to=OTHER, value="0x1")
+    desk.advance(desk.plan(2))
+    assert desk.signer_state().halt_reason is not None
+    desk.forget()
+    desk.watch(after_seconds=100)
+    assert (desk.count("pending"), len(desk.attempts(sent))) == (0, 1)
+    desk.resume()
+    desk.watch(after_seconds=100)
+    desk.watch(after_seconds=100)
+    desk.settle()
+    assert (desk.hits(1), desk.hits(2)) == (1, 1)
+    audit(desk)
+
+
+def test_a_stranger_on_the_nonce_of_a_cancellation_ends_it(desk: Desk) -> None:
+    intent_id = desk.plan(1)
+    desk.advance(intent_id)
+    desk.cancel(intent_id)
+    desk.forget()
+    desk.send_from(desk.owner, to=OTHER, value="0x1", nonce="0x0")
+    desk.mine(desk.policy.confirmations + 1)
+    assert desk.watch().displaced == 1
+    assert (desk.status(intent_id), desk.intent(intent_id).nonce) == (IntentStatus.CANCELLED, None)
+    audit(desk)
+
+
 def test_a_final_transaction_that_a_deep_reorg_took_leaves_a_gap_which_is_filled(desk: Desk) -> None:
     lost = desk.plan(1)
     desk.advance(lost)
@@ -119,6 +148,8 @@ def test_a_lost_transaction_that_comes_back_beats_its_filler(desk: Desk) -> None
     assert desk.status(following) is IntentStatus.FINAL
     assert [a.outcome for a in desk.attempts(lost)] == [AttemptOutcome.MINED]
     assert (desk.hits(1), desk.hits(2)) == (1, 1)
+    assert desk.count() == 2, "the filler is not sent anew: its gap is filled"
+    assert desk.watch().live == 0
 
 
 def test_a_pending_transaction_from_before_us_that_is_dropped_leaves_a_gap_too(desk: Desk) -> None:
@@ -155,8 +186,11 @@ def test_a_node_behind_what_was_seen_fills_nothing(desk: Desk) -> None:
     desk.advance(following)
     desk.watch()
     desk.node("anvil_rollback", desk.policy.confirmations + 1)
-    assert desk.count() == 0
+    desk.forget()
+    assert desk.count("pending") == 0
     assert desk.watch(after_seconds=RESEND).filled == 0
+    desk.mine(desk.policy.confirmations + 1)
+    assert desk.watch().filled == 1, "the same node, as far as before: now the nonce is missing indeed"
 
 
 def test_an_unknown_signer_cannot_be_resumed(desk: Desk) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from app.chain.errors import TransactionEnded, TransactionNotFound
-from app.chain.types.transactions import AttemptOutcome, Effect, IntentStatus
+from app.chain.queries import intents
+from app.chain.types.transactions import AttemptOutcome, Effect, IntentStatus, Receipt
 from app.core.db import new_id
 from tests.chain_sender.audit import audit
-from tests.chain_sender.desk import Desk
+from tests.chain_sender.desk import Crash, Desk, crash_at
 
 REPLACE = 60
 RESEND = 20
@@ -26,10 +28,24 @@ def test_a_stuck_transaction_is_replaced_at_a_higher_price_with_its_own_nonce(de
     assert first.nonce == second.nonce == 0
     assert second.fees.max_fee_wei * 8 >= first.fees.max_fee_wei * 9
     assert (second.fees.tip_wei or 0) * 8 >= (first.fees.tip_wei or 0) * 9
+    assert desk.intent(intent_id).max_cost_wei == second.gas_limit * second.fees.max_fee_wei
     desk.settle()
     assert desk.intent(intent_id).transaction_hash == second.hash
     assert [a.outcome for a in desk.attempts(intent_id)] == [AttemptOutcome.BEATEN, AttemptOutcome.MINED]
     assert desk.hits(1) == 1
+    audit(desk)
+
+
+def test_what_a_node_finds_too_cheap_is_replaced_without_waiting(desk: Desk) -> None:
+    intent_id = desk.plan(1)
+    with pytest.raises(Crash):
+        desk.advance(intent_id, commit=crash_at(4, before=False))
+    desk.base_fee(50)
+    desk.watch()
+    assert desk.attempts(intent_id)[0].refusal == "chain.underpriced"
+    assert desk.watch().signed == 1
+    desk.settle()
+    assert desk.status(intent_id) is IntentStatus.FINAL
     audit(desk)
 
 
@@ -203,6 +219,32 @@ def test_what_expires_in_the_pool_is_cancelled(desk: Desk) -> None:
     assert (desk.status(intent_id), desk.hits(1)) == (IntentStatus.CANCELLED, 0)
     assert desk.intent(intent_id).cancel_reason == "expired"
     audit(desk)
+
+
+def test_what_expires_with_a_nonce_but_unsigned_uses_it_for_nothing(desk: Desk) -> None:
+    intent_id = desk.plan(1, expires_at=desk.now + timedelta(seconds=30))
+    with pytest.raises(Crash):
+        desk.advance(intent_id, commit=crash_at(3, before=False))
+    desk.now += timedelta(seconds=30)
+    desk.advance(intent_id)
+    desk.advance(intent_id)
+    assert [a.effect for a in desk.attempts(intent_id)] == [Effect.CANCEL]
+    desk.settle()
+    assert (desk.status(intent_id), desk.hits(1)) == (IntentStatus.CANCELLED, 0)
+    audit(desk)
+
+
+def test_a_watcher_with_an_old_view_does_not_end_what_another_has_seen_elsewhere(desk: Desk) -> None:
+    intent_id = desk.plan(1)
+    desk.advance(intent_id)
+    desk.mine()
+    desk.watch()
+    [attempt] = desk.attempts(intent_id)
+    stale = Receipt(b"\x07" * 32, 1, b"\x08" * 32, 1, 1, 1)
+    with desk.session() as session:
+        assert not intents.end_mined(session, intent_id, stale, IntentStatus.FINAL, 1, desk.now)
+        seen = replace(stale, transaction_hash=attempt.hash)
+        assert intents.end_mined(session, intent_id, seen, IntentStatus.FINAL, 1, desk.now)
 
 
 def test_a_stuck_call_that_would_revert_by_now_is_cancelled(desk: Desk) -> None:

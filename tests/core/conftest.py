@@ -63,6 +63,12 @@ def _add_argument_routes(blueprint: Blueprint) -> None:
     def me():
         return {"id": current_principal().id}
 
+    @blueprint.route("/cached", methods=["GET"])
+    @require()
+    @blueprint.response(200)
+    def cached():
+        return {}, {"Cache-Control": "private, max-age=5"}
+
     @blueprint.route("/body", methods=["POST"])
     @require("jobs:write")
     @blueprint.arguments(Body)
@@ -107,6 +113,16 @@ def _add_writing_routes(blueprint: Blueprint, woken: list[str]) -> None:
     def put_conflict(number):
         current_session().execute(text("INSERT INTO probe VALUES (:n)"), {"n": number})
         raise Conflict("No.", live_job="7")
+
+    @blueprint.route("/twice/<int:number>", methods=["PUT"])
+    @public
+    @blueprint.response(200)
+    def put_twice(number):
+        current_session().execute(text("INSERT INTO probe VALUES (:n)"), {"n": number})
+        after_commit(lambda: woken.append("once"))
+        commit_request()
+        current_session().execute(text("INSERT INTO probe VALUES (:n)"), {"n": number + 1})
+        return {}
 
     @blueprint.route("/early/<int:number>", methods=["PUT"])
     @public

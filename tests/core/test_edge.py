@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +58,9 @@ def test_answers_are_not_stored_unless_they_say_so(probe: FlaskClient) -> None:
     for path in ("/v1/probe/me", "/v1/probe/sql", "/nowhere"):
         assert probe.get(path, headers=ALICE).headers["Cache-Control"] == "no-store"
     assert probe.get("/openapi.json").headers["Cache-Control"].startswith("public")
+    cached = probe.get("/v1/probe/cached", headers=ALICE)
+    assert cached.headers["Cache-Control"] == "private, max-age=5"
+    assert set(cached.vary) == {"Authorization", "X-API-Key"}
 
 
 @pytest.mark.parametrize(
@@ -187,6 +194,15 @@ def test_a_gauge_is_read_from_the_database(session: Session) -> None:
     assert 'depth{queue="chain"} 3.0' in text
     assert 'depth{queue="or\\"acle"} 0.0' in text
     assert "# TYPE depth gauge" in text
+
+
+def test_the_processes_of_one_port_are_counted_together(tmp_path: Path) -> None:
+    environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    count = "from app.core.metrics import Metrics; m = Metrics(); m.requests.labels('GET', '/x', '200').inc()"
+    show = f"{count}; print(m.exposition(None).decode())"
+    subprocess.run([sys.executable, "-c", count], check=True, env=environment)
+    shown = subprocess.run([sys.executable, "-c", show], check=True, env=environment, capture_output=True, text=True)
+    assert 'http_requests_total{method="GET",route="/x",status="200"} 2.0' in shown.stdout
 
 
 def test_the_settings_of_a_test_are_not_those_of_production() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 from pydantic import SecretStr
+from redis import Redis
 
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.ops.adapters.process import free_port
@@ -114,6 +115,21 @@ def test_a_dead_cache_costs_little_and_limits_still_hold(
     started = time.monotonic()
     assert statuses(probe, "/v1/probe/me", 4, ALICE) == [200, 200, 200, 429]
     assert time.monotonic() - started < 1
+
+
+def test_a_cache_that_comes_back_is_counted_in_again(
+    make_probe: MakeProbe, settings: Settings, own_cache: EmbeddedValkey
+) -> None:
+    probe = make_probe(settings.model_copy(update={"cache_url": SecretStr(own_cache.url)}))
+    own_cache.stop()
+    assert statuses(probe, "/v1/probe/sql", 1) == [200]
+    own_cache.start()
+    with Redis.from_url(own_cache.url) as redis:
+        ends = time.monotonic() + 20
+        while not redis.keys("LIMITS:*"):
+            assert time.monotonic() < ends
+            assert statuses(probe, "/v1/probe/sql", 1) == [200]
+            time.sleep(0.05)  # polling: flask-limiter looks for its storage once a second or less
 
 
 def test_a_cache_that_dies_under_load_fails_nobody(

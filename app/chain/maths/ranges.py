@@ -53,11 +53,12 @@ def after_refusal(
     """The size after `asked_blocks` were refused (too many blocks or logs, or no answer in time).
 
     A cap is the node's own rule and becomes the ceiling; a suggestion is for this request only; without either, half is
-    tried and remembered as the ceiling. A number that is not smaller than what was asked is no help and is ignored.
+    tried and remembered as the ceiling. A number that is not smaller than what was asked, or no size at all, is
+    no help and is ignored.
     """
     half = max(1, asked_blocks // 2)
-    cap = cap_blocks if cap_blocks and cap_blocks < asked_blocks else None
-    suggested = suggested_blocks if suggested_blocks and suggested_blocks < asked_blocks else None
+    cap = cap_blocks if cap_blocks is not None and 0 < cap_blocks < asked_blocks else None
+    suggested = suggested_blocks if suggested_blocks is not None and 0 < suggested_blocks < asked_blocks else None
     ceiling: int | None = half
     if cap is not None:
         ceiling = cap

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from app.chain.errors import CursorMoved, ForkSeen, MalformedEvent
+from app.chain.errors import ForkSeen, MalformedEvent
 from app.chain.queries import cursors, events, headers
 from app.chain.services.work import Work
 from app.chain.types.blocks import ContractSet, Event
@@ -24,13 +24,7 @@ def record(
     session, contracts = work.session, work.contracts
     decoded, errors = decode(contracts, window)
     cursors.lock_chain(session, contracts.chain_id)
-    _still_there(work, cursor)
     _same_chain(work, window)
-    headers.insert_headers(session, contracts.chain_id, window.headers)
-    timestamps = {header.number: header.timestamp for header in window.headers}
-    rows = events.insert_events(session, contracts.chain_id, window.logs, timestamps, errors)
-    for projection in work.own_projections() if decoded else ():
-        projection.apply(session, decoded)
     moved = cursors.advance(
         session,
         cursor,
@@ -41,6 +35,11 @@ def record(
         final_block=final_block,
         size=size,
     )
+    headers.insert_headers(session, contracts.chain_id, window.headers)
+    timestamps = {header.number: header.timestamp for header in window.headers}
+    rows = events.insert_events(session, contracts.chain_id, window.logs, timestamps, errors)
+    for projection in work.own_projections() if decoded else ():
+        projection.apply(session, decoded)
     headers.prune_headers(session, contracts.chain_id, work.options.header_depth)
     work.commit()
     for alarm in _malformed(contracts, window, errors):
@@ -64,12 +63,6 @@ def decode(contracts: ContractSet, window: Window) -> tuple[list[Event], dict[in
             continue
         decoded.append(Event(log, times[log.block_number], watched.contract, watched.name, args))
     return decoded, errors
-
-
-def _still_there(work: Work, cursor: Cursor) -> None:
-    now = cursors.find_cursor(work.session, cursor.chain_id, cursor.name)
-    if now is None or (now.next_block, now.tip_hash) != (cursor.next_block, cursor.tip_hash):
-        raise CursorMoved()
 
 
 def _same_chain(work: Work, window: Window) -> None:

@@ -14,7 +14,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from flask import Flask, current_app, g, request
-from webargs import fields as webargs_fields
+from marshmallow import fields
 
 from app.core.errors import FieldError, Forbidden, InvalidInput, NotFound, Unauthenticated
 from app.core.http.address import client_address
@@ -136,7 +136,7 @@ def _query_fields(view: Any) -> Mapping[str, bool]:
             schema = parameter["schema"]
             instance = schema() if isinstance(schema, type) else schema
             for name, field in instance.load_fields.items():
-                declared[field.data_key or name] = isinstance(field, webargs_fields.List)
+                declared[field.data_key or name] = isinstance(field, fields.List)
     return declared
 
 

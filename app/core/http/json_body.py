@@ -14,6 +14,8 @@ from typing import Any
 
 from app.core.errors import BadRequest, FieldError, InvalidInput
 
+MAX_DEPTH = 64
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 # Raw control characters and invalid UTF-8 never pass the parser, so only an escape can bring these in.
 _SUSPICIOUS = re.compile(r"\\u(0000|d[89a-f])", re.IGNORECASE)
 
@@ -22,9 +24,9 @@ def parse_json(raw: bytes) -> Any:
     """The document in `raw`; raises BadRequest when it is not strict JSON, InvalidInput for unstorable text."""
     try:
         text = raw.decode("utf-8")
+        if _is_too_deep(text):
+            raise BadRequest("The JSON is nested too deeply.")
         document = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
-    except RecursionError as error:
-        raise BadRequest("The JSON is nested too deeply.") from error
     except ValueError as error:
         raise BadRequest(f"The body is not valid JSON: {_reason(error)}.") from error
     if _SUSPICIOUS.search(text):
@@ -32,6 +34,21 @@ def parse_json(raw: bytes) -> Any:
         if found:
             raise InvalidInput(errors=found)
     return document
+
+
+def _is_too_deep(text: str) -> bool:
+    """Whether brackets nest beyond MAX_DEPTH: the parser recurses, and a raised recursion limit lets it crash."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for token in _BRACKETS.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif token[0] in "]}":
+            depth -= 1
+    return False
 
 
 class _NotStrict(ValueError):

@@ -1,4 +1,4 @@
-"""Starts the roles stage by stage, watches them, and stops them in the reverse order, leaving no process.
+"""Starts the roles in the order of their stages, watches them, and stops them in the reverse order, leaving no process.
 
 The supervisor is the parent of every role and does nothing else: no role's output passes through it, so its own death
 (even `kill -9`) breaks none of them. The next start finds them again by the marker in their environment.
@@ -18,7 +18,7 @@ from app.ops.adapters.signals import StopSignals
 from app.ops.errors import ServerFailed
 from app.ops.maths.restarts import restart_delay_seconds
 from app.ops.services.child import Child
-from app.ops.types import Role, Stack
+from app.ops.types import Role, Stack, Stage
 
 READY_POLL_SECONDS = 0.05
 PROGRESS_SECONDS = 2.0
@@ -65,8 +65,8 @@ class Supervisor:
                 self._run.forget_stack()
 
     def _start_all(self) -> None:
-        for _, stage in groupby(sorted(self._children, key=_stage), key=_stage):
-            waiting = [child for child in stage if not child.has_nothing_to_do()]
+        for _, wave in groupby(sorted(self._children, key=_stage), key=_wave):
+            waiting = [child for child in wave if not child.has_nothing_to_do()]
             for child in waiting:
                 self._start(child)
             self._wait_ready(waiting)
@@ -158,8 +158,13 @@ class Supervisor:
         )
 
 
-def _stage(child: Child) -> int:
+def _stage(child: Child) -> Stage:
     return child.role.stage
+
+
+def _wave(child: Child) -> Stage:
+    """Once the servers are settled the roles wait for the same things and not for one another: they start together."""
+    return min(child.role.stage, Stage.SERVE)
 
 
 def _names(children: Sequence[Child]) -> str:
