@@ -1,8 +1,7 @@
-"""Crashes and races: a reorg between any two of our reads, two workers at once, answers that never fit."""
+"""What happens while the indexer reads or writes: the chain changes, a worker dies, another one is faster."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -17,9 +16,8 @@ from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
 from app.chain.queries.cursors import halt, lock_chain
 from app.chain.types.indexing import IndexOptions, RangeLimits
-from tests.chain.conftest import CHAIN_ID, Indexer
+from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, grow, once, replaced
 from tests.chain.emitter import Chain
-from tests.chain.steps import assert_clean, grow, replaced
 from tests.fakes.node_proxy import NodeProxy
 
 pytestmark = pytest.mark.chain
@@ -61,28 +59,6 @@ def test_a_crash_while_rewinding_undoes_nothing_by_half(chain: Chain, indexer: I
     assert indexer.state() == before
     indexer.run()
     assert_clean(indexer, clean, chain)
-
-
-@pytest.fixture
-def proxied(chain: Chain, indexer: Indexer) -> Iterator[NodeProxy]:
-    """A proxy between the indexer and the node."""
-    proxy = NodeProxy(chain.url)
-    node = Provider(proxy.url, chain_id=CHAIN_ID)
-    indexer.providers = Providers([node])
-    yield proxy
-    node.close()
-    proxy.close()
-
-
-def once(proxy: NodeProxy, method: str, act: Any) -> None:
-    """Do `act` before the node is asked the first request that has `method` in it."""
-
-    def before(calls: list[dict[str, Any]]) -> None:
-        if any(call["method"] == method for call in calls):
-            proxy.before = lambda calls: None
-            act()
-
-    proxy.before = before
 
 
 def test_a_reorg_between_headers_and_logs(chain: Chain, indexer: Indexer, clean: Indexer, proxied: NodeProxy) -> None:
