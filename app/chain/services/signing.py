@@ -98,7 +98,7 @@ def _persist(run: Run, signed: Sequence[tuple[Ready, Attempt]], held: Sequence[H
         intents.hold(run.session, waiting.intent.id, waiting.error)
     if state.halt_reason is not None:
         return []
-    ledger = signers.ledger(run.session, *run.key, run.now)
+    ledger = signers.ledger(run.session, state, run.now)
     return [attempt for one, attempt in signed if _kept(run, one, attempt, ledger)]
 
 
