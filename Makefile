@@ -1,6 +1,6 @@
-# Watchkeeper on a bare machine: Python 3.11 to 3.13 and make. `make up` starts it, `make test` tests it.
+# Watchkeeper on a bare machine: Python 3.11 to 3.13 and make. `make demo` shows it, `make up` starts it, `make test` tests it.
 .DEFAULT_GOAL := help
-.PHONY: help install up test lint doctor clean
+.PHONY: help install demo up test lint doctor clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
@@ -23,6 +23,9 @@ $(INSTALLED): requirements.txt requirements-dev.txt
 		"or name a mirror with PIP_INDEX_URL, and run 'make install' again." >&2; exit 1; }
 	@touch $@
 
+demo: install ## Everything at once on a local chain, then a table of what happened
+	@$(PY) manage.py demo
+
 up: install ## Start everything and keep it running; Ctrl-C stops it
 	@$(PY) manage.py up
 
@@ -38,5 +41,5 @@ doctor: install ## What this machine has and lacks
 	@$(PY) manage.py doctor
 
 clean: ## Remove .venv and everything under .run; refuses while the stack runs
-	@test ! -e .run/stack.json || $(PY) manage.py reset --yes
+	@test ! -e .run/stack.json -a ! -e .run/demo/stack.json || $(PY) manage.py reset --yes
 	rm -rf .venv .run

@@ -77,6 +77,17 @@ def up() -> None:
 
 
 @cli.command()
+@click.option("--seed", default=1, show_default=True, help="Another seed, another play.")
+def demo(seed: int) -> None:
+    """Everything once, on a stack and a chain of its own; exit code 0 when chain and database agree."""
+    report = run_folder().path / "demo.json"
+    code = service("app.ops.services.demo").demo(ROOT, run_folder(), seed, report, click.echo)
+    if report.exists():
+        click.echo(service("contracts.demo.report").table(json.loads(report.read_text())))
+    sys.exit(code)
+
+
+@cli.command()
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def status(as_json: bool) -> None:
     """What runs here: role, pid, port, URL, log file. Exit code 1 when something does not."""

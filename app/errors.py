@@ -6,5 +6,6 @@ from app.core.errors import catalogue
 from app.jobs import errors as _jobs
 from app.ops import errors as _ops
 from app.oracle import errors as _oracle
+from app.perps import errors as _perps
 
-__all__ = ["_accounts", "_chain", "_jobs", "_ops", "_oracle", "catalogue"]
+__all__ = ["_accounts", "_chain", "_jobs", "_ops", "_oracle", "_perps", "catalogue"]

@@ -6,7 +6,8 @@ from app.core import events as _outbox
 from app.core.db import Base
 from app.jobs import models as _jobs
 from app.oracle import models as _oracle
+from app.perps import models as _perps
 
 metadata = Base.metadata
 
-__all__ = ["_accounts", "_chain", "_jobs", "_oracle", "_outbox", "metadata"]
+__all__ = ["_accounts", "_chain", "_jobs", "_oracle", "_outbox", "_perps", "metadata"]

@@ -6,11 +6,16 @@ A nested value is set with two underscores: `JOBS__LEASE_SECONDS=10`.
 
 from __future__ import annotations
 
+import os
+from decimal import Decimal
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ENV_FILE = os.environ.get("ENV_FILE", ".env")
+"""Beside the environment; empty: no file."""
 
 MIN_SECRET_BYTES = 32
 MIN_PASSWORD_MEMORY_KIB = 19_456  # OWASP's lowest for argon2id
@@ -174,6 +179,11 @@ class PerpsSettings(Group):
     scan_seconds: int = Field(10, ge=1, description="between two searches for what can be liquidated")
     funding_seconds: int = Field(3600, ge=10, description="between two settlements of a market's funding")
     max_liquidations_per_scan: int = Field(50, ge=1, description="started by one search; the worst first")
+    native_feed: str | None = Field(
+        "ETH/USD", description="price of the coin that pays for gas; unset: bonuses are not held against costs"
+    )
+    min_profit_usd: Decimal = Field(Decimal(0), description="what a liquidation's bonus must leave; may be negative")
+    gas_ceiling: int = Field(1_500_000, ge=21_000, description="a call of ours that needs more gas is not sent")
 
 
 class FlowerSettings(Group):
@@ -283,6 +293,6 @@ def same_redis(one: str, other: str) -> bool:
     )
 
 
-def load_settings(env_file: str | None = ".env") -> Settings:
+def load_settings(env_file: str | None = ENV_FILE) -> Settings:
     """Read the environment, and `env_file` if there is one; raises ValidationError naming the variable."""
     return Settings(_env_file=env_file)

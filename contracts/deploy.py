@@ -13,7 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +28,7 @@ from web3.types import Nonce, TxParams, TxReceipt, Wei
 from web3.utils import get_create_address
 
 from contracts.build import artifact
+from contracts.deployment import DeployedContract, Deployment
 from contracts.feeds import FEEDS, Feed
 from contracts.guardians import DEVELOPMENT_GUARDIANS, PYTH_EMITTER, PYTH_EMITTER_CHAIN, GuardianSet
 from contracts.markets import PARAMETERS, WAD
@@ -39,33 +40,6 @@ INSURANCE_WAD = 1_000_000 * WAD
 UPDATE_FEE_WEI = 1
 DEPLOY_GAS = 6_000_000
 CALL_GAS = 600_000
-
-
-@dataclass(frozen=True)
-class DeployedContract:
-    """Where a contract lives, and the block it was made in: an indexer starts there."""
-
-    address: str
-    block_number: int
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """All that a client of the local exchange must know."""
-
-    chain_id: int
-    deployer: str
-    token: DeployedContract
-    pyth: DeployedContract
-    perp: DeployedContract
-    markets: dict[str, int]
-    guardian_set_index: int
-    guardians: tuple[str, ...]
-
-    def write(self, path: Path) -> None:
-        """Save it as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
 
 class DeploymentFailed(RuntimeError):

@@ -10,19 +10,18 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task
 from marshmallow import ValidationError
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.core.logging import get_logger
 from app.jobs.errors import InvalidParams, LeaseLost, TimedOut
-from app.jobs.queries import claim as queries
-from app.jobs.services.outcome import next_state, outcome_of_error
+from app.jobs.services.claim import claim_jobs, end_attempts, put_aside
+from app.jobs.services.outcome import outcome_of_error
 from app.jobs.services.run import JobRun
 from app.jobs.types import Claim, JobKind, Outcome, Snoozed, Succeeded
 from tasks.celery_app import celery_app
@@ -66,7 +65,7 @@ def process_message(context: Runtime, kind: JobKind, work: Callable[[Any], Any],
         return
     with Session(context.engine) as session:
         runs = [JobRun(claim, claim.params, session, context.settings.jobs.lease_seconds) for claim in claims]
-        with context.heart.beating(runs):
+        with context.heartbeat.beating(runs):
             if kind.bulk:
                 run_many(kind, work, runs)
             else:
@@ -77,24 +76,13 @@ def process_message(context: Runtime, kind: JobKind, work: Callable[[Any], Any],
 
 def claim_all(context: Runtime, kind: JobKind, ids: Sequence[UUID]) -> list[Claim]:
     """Claim in one committed statement; a serial job that must wait is put aside until its turn."""
-    token = uuid4()
+    lease, worker = context.settings.jobs.lease_seconds, context.worker
     with context.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        try:
-            rows = queries.claim(
-                connection,
-                ids,
-                token=token,
-                lease=context.settings.jobs.lease_seconds,
-                worker=context.worker,
-                fast=kind.fast_claim,
-            )
-        except IntegrityError:
-            # Two of one serial key at the same instant: the other was first, and this one's turn comes.
-            rows = []
-    if not rows and kind.serial_key:
+        claims = claim_jobs(connection, kind, ids, lease_seconds=lease, worker=worker)
+    if not claims and kind.serial_key:
         with context.engine.begin() as connection:
-            queries.block(connection, ids[0])
-    return [Claim(**row._mapping, token=token) for row in rows]
+            put_aside(connection, ids[0])
+    return claims
 
 
 def run_one(kind: JobKind, work: Work, run: JobRun) -> None:
@@ -142,6 +130,10 @@ def run_many(kind: JobKind, work: BulkWork, runs: Sequence[JobRun]) -> None:
             results = work(runs)
             commit(session, [(run, Succeeded(result)) for run, result in zip(runs, results, strict=True)])
             return
+        except SoftTimeLimitExceeded:
+            session.rollback()
+            commit(session, [(run, classify(kind, run, TimedOut())) for run in runs])
+            return
         except Exception:
             session.rollback()
             log.exception("bulk_fell_back", kind=kind.name, jobs=len(runs))
@@ -174,10 +166,9 @@ def classify(kind: JobKind, run: JobRun, error: Exception) -> Outcome:
 
 def commit(session: Session, ended: Sequence[tuple[JobRun, Outcome]]) -> None:
     """Write the outcomes in the session's transaction and commit; when a claim is lost, nothing of it is written."""
-    token = ended[0][0].claim.token
-    items = [next_state(run.claim, outcome) for run, outcome in ended]
-    finished = queries.finish(session, items, token=token)
-    if len(finished) != len(items):
+    try:
+        end_attempts(session, [(run.claim, outcome) for run, outcome in ended])
+    except LeaseLost:
         session.rollback()
-        raise LeaseLost()
+        raise
     session.commit()

@@ -8,7 +8,7 @@ from app.core.errors import AppError, BadRequest, Conflict, InvalidInput, NotFou
 class JobNotFound(NotFound):
     """There is no such job."""
 
-    code = "jobs.not_found"
+    code = "jobs.job_not_found"
 
 
 class UnknownKind(InvalidInput):

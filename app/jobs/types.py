@@ -29,7 +29,8 @@ class Status(StrEnum):
     IN_DOUBT = "in_doubt"
 
 
-# Every transition there is. The database's trigger is made from this table; docs/job-states.md is checked against it.
+# Every transition there is. The database's trigger says the same; tests compare both, and docs/job-states.md, with
+# this.
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED, Status.EXPIRED}),
     Status.RUNNING: frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.QUEUED, Status.IN_DOUBT}),

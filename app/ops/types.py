@@ -10,7 +10,9 @@ from pathlib import Path
 
 
 class Stage(IntEnum):
-    """The order of the start, up to SERVE, with which all that is left starts; the stop goes the other way throughout."""
+    """The order of the start, up to SERVE, with which all that is left starts; the stop goes the other way
+    throughout.
+    """
 
     INSTALL = 0
     SERVERS = 1
@@ -18,6 +20,7 @@ class Stage(IntEnum):
     SERVE = 3
     WORK = 4
     WATCH = 5
+    PLAY = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,19 +28,23 @@ class Role:
     """One row of the table that `make up` starts.
 
     Up to SERVE, roles of a lower stage are ready before the next stage starts; from there on all start together. Roles
-    of a higher stage have stopped before a lower one is asked to; those of one stage stop together. A role with `once` is a step: it runs to its end, or not at all when `ready` is true beforehand.
+    of a higher stage have stopped before a lower one is asked to; those of one stage stop together. A role with `once`
+    is a step: it runs to its end, or not at all when `ready` is true beforehand.
     """
 
     name: str
     command: tuple[str, ...]
     stage: Stage
-    log: Path
+    log: Path | None
+    """Where its output goes; None: to ours, for a person to read along."""
     environment: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[], None] | None = None
     """Run before every start: configuration files, a database cluster."""
     ready: Callable[[], bool] | None = None
     """The health check of the start; without one, started is ready."""
     once: bool = False
+    errand: bool = False
+    """The run ends when this has ended. It starts with the last and is not waited for, nor started again."""
     port: int | None = None
     url: str | None = None
     """Where it answers; never with a password."""
@@ -59,7 +66,7 @@ class Started:
     stage: int
     port: int | None
     url: str | None
-    log_file: str
+    log_file: str | None
     stop_signal: int
     stop_seconds: float
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,9 +14,15 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from app.accounts.adapters import passwords_from_settings
+from app.accounts.errors import UnknownScope, UserNotFound
 from app.accounts.services.audit import record
+from app.accounts.services.users import create_user, get_user_by_login
+from app.core.clock import utc_now
 from app.core.http.principal import Origin
-from tests.accounts.conftest import PASSWORD, MakeUser, SignIn, World
+from app.ops.adapters.process import free_port
+from config.settings import Settings
+from tests.accounts.conftest import PASSWORD, SHELL, MakeUser, SignIn, World
 from tests.core.test_problems import problem
 
 Headers = dict[str, str]
@@ -201,3 +208,30 @@ def test_the_log_keeps_no_secret(session: Session) -> None:
     detail = session.execute(text("SELECT detail::text FROM audit_log")).scalar_one()
     assert "hunter2" not in detail
     assert str(10**30) in detail
+
+
+def test_a_command_line_is_told_what_is_wrong(session: Session, settings: Settings) -> None:
+    """`manage.py user` calls the services with whatever was typed."""
+    passwords = passwords_from_settings(settings.accounts)
+    with pytest.raises(UnknownScope, match="scope"):
+        create_user(
+            session,
+            passwords=passwords,
+            login="dave",
+            password=PASSWORD,
+            scopes=["jobs:all"],
+            origin=SHELL,
+            now=utc_now(),
+        )
+    with pytest.raises(UserNotFound):
+        get_user_by_login(session, "dave")
+
+
+def test_without_a_database_it_says_so(make_app: Callable[..., Flask], settings: Settings, world: World) -> None:
+    dead = f"postgresql://wk:secret@127.0.0.1:{free_port()}/wk"
+    client = make_app(Settings(**settings.model_dump() | {"database_url": dead}, _env_file=None)).test_client()
+    sign_in = client.post("/v1/auth/login", json={"login": "root", "password": PASSWORD})
+    for response in (sign_in, client.get("/v1/me", headers=world.root["headers"])):
+        assert problem(response, 503, "core.unavailable")["retryable"] is True
+        assert int(response.headers["Retry-After"]) >= 1
+        assert "secret" not in response.text

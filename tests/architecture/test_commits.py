@@ -19,7 +19,7 @@ EDGES = {
     "tasks/base.py": "a claim, and a job with its writes",
     "tasks/beat.py": "a schedule's slots",
     "tasks/dispatcher.py": "a chore of the dispatcher",
-    "tasks/heart.py": "a heartbeat, on a connection of its own",
+    "tasks/heartbeat.py": "a heartbeat, on a connection of its own",
 }
 AUTOCOMMIT = "AUTOCOMMIT"
 OWNER = re.compile(r"(session|connection|engine|database)(\(.*\))?$", re.IGNORECASE)

@@ -23,7 +23,8 @@ from tests.architecture.test_commits import EDGES
 from tests.architecture.test_imports import contracts
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-# `app/jobs/routes/jobs.py`, `tasks/`, or with what is in it: `tasks/base.py:commit`, `tasks/heart.py:Heart.beating`.
+# `app/jobs/routes/jobs.py`, `tasks/`, or with what is in it: `tasks/base.py:commit`,
+# `tasks/heartbeat.py:Heartbeat.beating`.
 PLACE = re.compile(r"`(manage\.py|(?:app|tasks|config|contracts|migrations|tests|docs|bench)/[\w./-]*)(?::([\w.]+))?`")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 ARROW = re.compile(r"^\s*(\w+|\[\*\]) --> (\w+|\[\*\])", re.MULTILINE)
@@ -77,8 +78,8 @@ def test_what_a_document_names_exists(document: Path) -> None:
 
 
 def test_a_wrong_name_is_seen() -> None:
-    assert missing("see `app/jobs/nowhere.py` and `tasks/base.py:commmit`, `tasks/heart.py:Heart.stop`") != []
-    assert missing("see `tasks/base.py:commit`, `tasks/heart.py:Heart.beating`, `tasks/beat.py:PAUSE_SECONDS`") == []
+    assert missing("see `app/jobs/nowhere.py` and `tasks/base.py:commmit`, `tasks/heartbeat.py:Heartbeat.stop`") != []
+    assert missing("see `tasks/base.py:commit`, `tasks/heartbeat.py:Heartbeat.beating`") == []
 
 
 def test_the_first_job_is_shown_as_the_api_shows_it() -> None:

@@ -20,8 +20,6 @@ EDGES: dict[str, frozenset[str]] = {
     "app/factory.py": frozenset({"adapters", "queries", "routes"}),
     "manage.py": frozenset({"adapters"}),  # hands the run folder to the services of the stack
     "app/models.py": frozenset({"models"}),  # shows migrations every table
-    "tasks/base.py": frozenset({"queries"}),  # claims and finishes: the queue's own statements, in its own transaction
-    "tasks/heart.py": frozenset({"queries"}),  # extends leases on a connection of its own
     "tasks/dispatcher.py": frozenset({"adapters"}),  # owns the broker's and the stream's connections
     "tasks/runtime.py": frozenset({"adapters"}),  # builds the adapters once a worker process
 }

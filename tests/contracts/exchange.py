@@ -11,7 +11,7 @@ from web3 import HTTPProvider, Web3
 from web3.contract import Contract
 
 from contracts.build import artifact
-from contracts.deploy import Deployment
+from contracts.deployment import Deployment
 from contracts.feeds import EXPO, FEEDS
 from contracts.markets import WAD, MarketParameters
 from contracts.pnau import PriceMessage, encode_prices

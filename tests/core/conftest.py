@@ -114,6 +114,16 @@ def _add_writing_routes(blueprint: Blueprint, woken: list[str]) -> None:
         current_session().execute(text("INSERT INTO probe VALUES (:n)"), {"n": number})
         raise Conflict("No.", live_job="7")
 
+    @blueprint.route("/twice/<int:number>", methods=["PUT"])
+    @public
+    @blueprint.response(200)
+    def put_twice(number):
+        current_session().execute(text("INSERT INTO probe VALUES (:n)"), {"n": number})
+        after_commit(lambda: woken.append("once"))
+        commit_request()
+        current_session().execute(text("INSERT INTO probe VALUES (:n)"), {"n": number + 1})
+        return {}
+
     @blueprint.route("/early/<int:number>", methods=["PUT"])
     @public
     def put_early(number):

@@ -7,8 +7,17 @@ import logging
 
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from app.core.errors import BadRequest, InvalidInput
+from app.core.http.json_body import parse_json
+
+JSON = st.recursive(
+    st.none() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
 WRITER = {"Authorization": "Bearer alice+jobs:write"}
 
 
@@ -62,6 +71,7 @@ def test_a_body_that_is_no_object(probe: FlaskClient, raw: str) -> None:
         '{"name": 1e999}',
         '{"name": ' + "1" * 5000 + "}",
         "[" * 100_000,
+        '{"name": "x", "params": ' + "[" * 64 + "]" * 64 + "}",
         b'{"name": "\xff"}',
         b'\xef\xbb\xbf{"name": "x"}',
     ],
@@ -94,6 +104,15 @@ def test_another_content_type(probe: FlaskClient, content_type: str | None) -> N
 
 def test_a_charset_is_no_other_content_type(probe: FlaskClient) -> None:
     assert send(probe, '{"name": "x"}', "application/json; charset=utf-8").status_code == 201
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode) | JSON.map(json.dumps).map(str.encode))
+def test_any_bytes_are_a_document_or_a_problem(raw: bytes) -> None:
+    try:
+        document = parse_json(raw)
+    except (BadRequest, InvalidInput):
+        return
+    assert document == json.loads(raw)
 
 
 def test_no_body_at_all_lacks_its_fields(probe: FlaskClient) -> None:

@@ -36,6 +36,14 @@ def test_an_early_commit_outlives_its_callbacks(own_probe: FlaskClient, engine: 
     assert woken == ["early"]
 
 
+def test_a_callback_runs_once_however_often_the_request_commits(
+    own_probe: FlaskClient, engine: Engine, woken: list[str]
+) -> None:
+    assert own_probe.put("/v1/probe/twice/1").status_code == 200
+    assert rows(engine) == [1, 2]
+    assert woken == ["once"]
+
+
 def test_a_broken_statement_does_not_poison_the_next_request(own_probe: FlaskClient) -> None:
     problem(own_probe.get("/v1/probe/broken-sql"), 500, "core.internal")
     assert own_probe.get("/v1/probe/sql").get_json() == {"sum": 2}

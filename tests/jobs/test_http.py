@@ -107,7 +107,7 @@ def test_submit_run_and_poll(alice: Caller, work: Callable[[str], None]) -> None
 def test_another_principals_job_is_not_there(alice: Caller, bob: Caller, operator: Caller) -> None:
     path = alice.post("/v1/jobs", PROBE_JOB).headers["Location"]
     for answer in (bob.get(path), bob.post(f"{path}/cancel"), bob.post(f"{path}/retry")):
-        assert (answer.status_code, answer.json["code"]) == (404, "jobs.not_found")
+        assert (answer.status_code, answer.json["code"]) == (404, "jobs.job_not_found")
     assert bob.get("/v1/jobs").json["data"] == []
     assert alice.get(path).json["status"] == "queued"
     assert operator.get(path).status_code == 200
@@ -309,7 +309,7 @@ def test_the_menu_tells_the_schema_of_the_parameters(alice: Caller) -> None:
 
 def test_a_malformed_id_is_not_found(alice: Caller) -> None:
     assert alice.get("/v1/jobs/not-an-id").status_code == 404
-    assert alice.get("/v1/jobs/00000000-0000-7000-8000-000000000000").json["code"] == "jobs.not_found"
+    assert alice.get("/v1/jobs/00000000-0000-7000-8000-000000000000").json["code"] == "jobs.job_not_found"
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ class Tokens:
         self.access_seconds = access_seconds
         self.refresh_seconds = refresh_seconds
         app.config |= {
+            "JWT_COOKIE_CSRF_PROTECT": False,  # no cookies here, so no claim for them either
             "JWT_SECRET_KEY": secret,
             "JWT_ALGORITHM": ALGORITHM,
             "JWT_DECODE_ALGORITHMS": [ALGORITHM],

@@ -74,7 +74,9 @@ FINISH = text(
     """
     UPDATE jobs j
     SET status = f.status, claim_token = NULL, lease_until = NULL, result = f.result, error = f.error,
-        progress = coalesce(f.progress, j.progress),
+        progress = CASE WHEN f.status = 'succeeded' AND j.progress IS NOT NULL
+                   THEN CAST('{"pct": 100.0, "stage": "done", "message": ""}' AS jsonb)
+                   ELSE coalesce(f.progress, j.progress) END,
         attempt = j.attempt - CASE WHEN f.give_back THEN 1 ELSE 0 END,
         run_at = CASE WHEN f.status = 'queued' THEN statement_timestamp() + make_interval(secs => f.again_seconds)
                  ELSE j.run_at END,

@@ -97,7 +97,7 @@ EXPIRE = text(
     """
 )
 
-# Callbacks whose job has ended become delivery jobs, once: the two writes are one statement.
+# Callbacks whose job has ended become delivery jobs, once: the rows stay locked until the note of it commits.
 DUE_CALLBACKS = text(
     """
     SELECT job_id FROM job_callbacks WHERE delivery_job_id IS NULL
@@ -186,5 +186,5 @@ def archive(session: Session, *, after: float) -> int:
 
 
 def drop_old_keys(session: Session) -> int:
-    """Forget up to 1,000 outworn Idempotency-Keys; returns how many."""
+    """Forget up to 1,000 expired Idempotency-Keys; returns how many."""
     return int(session.execute(DROP_OLD_KEYS).rowcount)  # type: ignore[attr-defined]

@@ -35,7 +35,7 @@ LIVE_BY_OVERLAP = text(
 )
 
 # The first caller gets a row back; a later one gets none, and reads the answer instead. A caller that comes while the
-# first is still uncommitted waits for it here. An outworn key is taken over.
+# first is still uncommitted waits for it here. An expired key is taken over.
 TAKE_KEY = text(
     """
     INSERT INTO job_keys AS k (principal, route, key, request_hash, expires_at)

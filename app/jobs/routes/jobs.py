@@ -30,7 +30,7 @@ from app.jobs.routes.edge import (
     submission,
     whose,
 )
-from app.jobs.services import callbacks, reading
+from app.jobs.services import callbacks, control, reading
 from app.jobs.services.enqueue import enqueue
 from app.jobs.services.submit import new_job, submit_all
 from app.jobs.types import TERMINAL, JobFilter, Status
@@ -106,7 +106,7 @@ def list_all(query: dict[str, Any]) -> Response:
 @blueprint.response(202, schemas.JobSchema)
 def cancel(job_id: UUID) -> Response:
     """Cancel: a queued job ends at once, a running one at its next step or heartbeat."""
-    job = reading.cancel_job(current_session(), job_id, principal=whose("ops:write"))
+    job = control.cancel_job(current_session(), job_id, principal=whose("ops:write"))
     record(current_session(), current_origin(), "jobs.cancel", f"job:{job_id}")
     return reply(show(job), 202, {"Location": f"/v1/jobs/{job.id}"})
 
@@ -122,7 +122,7 @@ def retry(job_id: UUID) -> Response:
         session = current_session()
         old = reading.get_job(session, job_id, principal=whose("ops:write"))
         allow(edge().menu.kinds.get(old.kind))
-        new_id = reading.retry_job(session, job_id, edge().menu, principal=None, request_id=g.request_id)
+        new_id = control.retry_job(session, job_id, edge().menu, principal=None, request_id=g.request_id)
         return show(reading.get_job(session, new_id, principal=None))
 
     answer, replayed = at_most_once(key, f"POST /v1/jobs/{job_id}/retry", act)
@@ -135,7 +135,7 @@ def retry(job_id: UUID) -> Response:
 @blueprint.response(200, schemas.JobSchema)
 def resolve(body: dict[str, Any], job_id: UUID) -> Response:
     """Say what became of a job in doubt: succeeded, failed, or to be done again."""
-    job = reading.resolve_job(current_session(), job_id, Status(body["status"]))
+    job = control.resolve_job(current_session(), job_id, Status(body["status"]))
     record(current_session(), current_origin(), "jobs.resolve", f"job:{job_id}", body)
     after_commit(edge().waker.wake)
     return reply(show(job))

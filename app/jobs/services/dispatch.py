@@ -95,5 +95,5 @@ def start_callbacks(session: Session) -> int:
 
 
 def sweep(session: Session, *, archive_after_seconds: float) -> int:
-    """Move ended jobs to the archive and forget outworn keys; returns how many rows went."""
+    """Move ended jobs to the archive and forget expired keys; returns how many rows went."""
     return queries.archive(session, after=archive_after_seconds) + queries.drop_old_keys(session)

@@ -8,8 +8,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from signal import SIGTERM, Signals
+from typing import IO
 
 import psutil
 
@@ -20,9 +22,9 @@ POLL_SECONDS = 0.02
 
 
 class ServerProcess:
-    """One child process in a session of its own, its output in `log`."""
+    """One child process in a session of its own, its output in `log`, or with ours when there is none."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path, *, stop_signal: Signals = SIGTERM):
+    def __init__(self, name: str, command: Sequence[str], log: Path | None, *, stop_signal: Signals = SIGTERM):
         self.name = name
         self.command = [str(part) for part in command]
         self.log = log
@@ -36,8 +38,7 @@ class ServerProcess:
 
     def start(self, environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> int:
         """Start the child and return its process id at once; raises ServerFailed when there is no such program."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as output:
+        with self._output() as output:
             try:
                 self._popen = subprocess.Popen(  # noqa: S603 - our own command line
                     self.command,
@@ -51,6 +52,12 @@ class ServerProcess:
             except OSError as error:
                 raise ServerFailed(f"{self.name} cannot be started: {error}") from error
         return self._popen.pid
+
+    def _output(self) -> AbstractContextManager[IO[bytes] | None]:
+        if self.log is None:
+            return contextlib.nullcontext()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        return self.log.open("ab")
 
     def poll(self) -> int | None:
         """The exit code, or None while it runs (also before the start)."""
@@ -92,7 +99,7 @@ class ServerProcess:
 
     def last_words(self, lines: int = 3) -> str:
         """The last lines of its log, joined: what a one-sentence error quotes."""
-        if not self.log.exists():
+        if self.log is None or not self.log.exists():
             return "no output"
         return " | ".join(self.log.read_text(errors="replace").strip().splitlines()[-lines:]) or "no output"
 

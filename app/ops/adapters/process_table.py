@@ -18,6 +18,9 @@ MARKER = "WATCHKEEPER_RUN_FOLDER"
 """Set in the environment of everything the supervisor starts, and so inherited by what those start."""
 
 TITLED = ("postgres", "valkey-server")
+HOMES = ("postgres", "broker", "cache")
+"""Where in a run folder those are at home; the rest of it may hold another run folder, and that one's processes."""
+
 KILL_SECONDS = 5.0
 POLL_SECONDS = 0.02
 CLOCK_STEP_SECONDS = 2.0
@@ -55,7 +58,7 @@ def _is_of(process: psutil.Process, run_folder: Path) -> bool:
     try:
         if process.environ().get(MARKER) == str(run_folder):
             return _runs(process)
-        return process.name() in TITLED and Path(process.cwd()).is_relative_to(run_folder.resolve())
+        return process.name() in TITLED and _is_at_home(Path(process.cwd()), run_folder.resolve())
     except (psutil.Error, OSError):  # ended meanwhile, or another user's: not ours to look at
         return False
 
@@ -69,6 +72,10 @@ def kill_session(run_folder: Path, leader: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             if os.getsid(process.pid) == leader:
                 kill_family(process)
+
+
+def _is_at_home(place: Path, run_folder: Path) -> bool:
+    return any(place.is_relative_to(run_folder / home) for home in HOMES)
 
 
 def sweep(run_folder: Path, seconds: float) -> None:

@@ -56,7 +56,7 @@ class Child:
     def is_ready(self) -> bool:
         """True when its stage need not wait for it any longer; raises ServerFailed when it never will be ready."""
         code = self.exit_code
-        if self.role.once and code == 0:
+        if self.role.errand or (self.role.once and code == 0):
             return True
         if code is not None:
             raise self._failed(f"ended while starting (exit {code})")
@@ -72,8 +72,9 @@ class Child:
         self.restart_at = time.monotonic() + restart_delay_seconds(self.deaths)
 
     def _failed(self, what: str) -> ServerFailed:
+        log = f" (log: {self.role.log})" if self.role.log else ""
         way_out = f"; {self.role.way_out}" if self.role.way_out else ""
-        return ServerFailed(f"{self.role.name} {what}: {self.process.last_words()} (log: {self.role.log}){way_out}")
+        return ServerFailed(f"{self.role.name} {what}: {self.process.last_words()}{log}{way_out}")
 
 
 def _describe(role: Role, pid: int) -> Started:
@@ -84,7 +85,7 @@ def _describe(role: Role, pid: int) -> Started:
         stage=int(role.stage),
         port=role.port,
         url=role.url,
-        log_file=str(role.log),
+        log_file=str(role.log) if role.log else None,
         stop_signal=int(role.stop_signal),
         stop_seconds=role.stop_seconds,
     )

@@ -93,7 +93,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
 
 def _anvil(run: RunFolder) -> Finding:
     try:
-        if embedded_anvil.anvil_binary(run.path / "node").exists():
+        if embedded_anvil.anvil_binary(run.node).exists():
             return Finding("anvil", True, "installed")
         ping = subprocess.run(  # noqa: S603 - our own command line
             embedded_anvil.npm_command("ping"), capture_output=True, timeout=NPM_SECONDS, check=False

@@ -11,7 +11,7 @@ from pydantic_settings import SettingsError
 
 from app.ops.adapters.run_folder import RunFolder
 from app.ops.errors import SettingsInvalid
-from config.settings import Settings, load_settings
+from config.settings import ENV_FILE, Settings, load_settings
 
 
 def adopt_running_stack(run: RunFolder) -> None:
@@ -21,10 +21,17 @@ def adopt_running_stack(run: RunFolder) -> None:
         os.environ.setdefault(name, value)
 
 
+def isolate(values: Mapping[str, str]) -> None:
+    """Let this process and its children see these settings and no others: neither `.env` nor what is set around us."""
+    for name in [name for name in os.environ if name.lower().partition("__")[0] in Settings.model_fields]:
+        del os.environ[name]
+    os.environ.update({"ENV_FILE": "", **values})
+
+
 def read_settings(root: Path) -> Settings:
     """The settings from the environment and `.env`; raises SettingsInvalid naming each bad variable, never a value."""
     try:
-        return load_settings(str(root / ".env"))
+        return load_settings(str(root / ENV_FILE))
     except SettingsError as error:
         raise SettingsInvalid(_not_json(str(error))) from None
     except ValidationError as error:

@@ -18,13 +18,15 @@ from config.settings import Settings
 DEVELOPMENT_GUARDIAN = "0xbeFA429d57cD18b7F8A4d91A2da9AB4AF05d0FBe"
 """Signs the local price server's updates. Its key is known to everyone, so nothing but the local chain may trust it."""
 
+PROTOCOL_FILE = "config/protocols/watchkeeper_perps.toml"
+
 DEVELOPMENT_SIGNER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 """The second account of every anvil, rich there and known to everyone; the first one deploys."""
 
 
 def local_chain(settings: Settings, run: RunFolder) -> tuple[list[Role], dict[str, str]]:
     """The roles, and the variables by which the others find the chain and trust its prices."""
-    folder = run.path / "node"
+    folder = run.node
     binary = embedded_anvil.anvil_binary(folder)
     state = run.path / "anvil" / "state.json"
     node = EmbeddedAnvil(binary, inner_port("anvil"), run.log("anvil"), chain_id=settings.chain.chain_id, state=state)
@@ -54,7 +56,12 @@ def local_chain(settings: Settings, run: RunFolder) -> tuple[list[Role], dict[st
         ),
         _deployment(node.url, run),
     ]
-    made = {"CHAIN__RPC_URLS": json.dumps([node.url]), "CHAIN__SIGNER_KEY": DEVELOPMENT_SIGNER_KEY}
+    made = {
+        "CHAIN__RPC_URLS": json.dumps([node.url]),
+        "CHAIN__SIGNER_KEY": DEVELOPMENT_SIGNER_KEY,
+        "CHAIN__PROTOCOL_FILES": json.dumps([PROTOCOL_FILE]),
+        "CHAIN__DEPLOYMENT_FILE": str(_record(run)),
+    }
     if not is_given(settings, "ORACLE__HERMES_URL"):
         prices = _price_server(run)
         roles.append(prices)
@@ -63,7 +70,7 @@ def local_chain(settings: Settings, run: RunFolder) -> tuple[list[Role], dict[st
 
 
 def _deployment(rpc_url: str, run: RunFolder) -> Role:
-    record = run.path / "deployment.json"
+    record = _record(run)
     return Role(
         name="deploy",
         command=(sys.executable, "-m", "contracts.deploy", "--rpc-url", rpc_url, "--out", str(record)),
@@ -73,6 +80,11 @@ def _deployment(rpc_url: str, run: RunFolder) -> Role:
         once=True,
         ready_seconds=120.0,
     )
+
+
+def _record(run: RunFolder) -> Path:
+    """Where the deployment is written down; the protocol file takes its addresses from there."""
+    return run.path / "deployment.json"
 
 
 def _is_deployed(record: Path, rpc_url: str) -> bool:

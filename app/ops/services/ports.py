@@ -6,7 +6,15 @@ from app.ops.adapters import process_table
 from app.ops.adapters.process import free_port, port_is_taken
 from app.ops.errors import PortTaken
 
-DEFAULTS = {"postgres": 15432, "broker": 16379, "cache": 16380, "anvil": 18545, "price-server": 18546}
+DEFAULTS = {
+    "postgres": 15432,
+    "broker": 16379,
+    "cache": 16380,
+    "anvil": 18545,
+    "price-server": 18546,
+    "demo's api": 18000,
+    "demo's flower": 15555,
+}
 
 
 def public_port(what: str, variable: str, port: int, host: str = "127.0.0.1") -> int:
@@ -25,6 +33,6 @@ def public_port(what: str, variable: str, port: int, host: str = "127.0.0.1") ->
 
 
 def inner_port(role: str) -> int:
-    """The role's usual port, or any free one: nobody but our own processes dials it, and they are told."""
+    """The role's usual port, or any free one: who dials it is told, our own processes for the most part."""
     usual = DEFAULTS[role]
     return free_port() if port_is_taken(usual) else usual

@@ -45,10 +45,11 @@ class Supervisor:
         self._say = say
         self._signals = StopSignals()
 
-    def run(self, when_ready: Callable[[], None]) -> None:
-        """Start all, call `when_ready`, watch until a stop signal, stop all.
+    def run(self, when_ready: Callable[[], None]) -> int | None:
+        """Start all, call `when_ready`, watch until a stop signal or the end of an errand, stop all.
 
-        Raises ServerFailed when a role does not start; everything has been stopped by then.
+        Returns the errand's exit code, below zero when a signal ended it; None without one. Raises ServerFailed when a
+        role does not start; everything has been stopped by then.
         """
         with self._signals:
             self._record()
@@ -63,6 +64,7 @@ class Supervisor:
             finally:
                 self._stop_all()
                 self._run.forget_stack()
+        return next((child.exit_code for child in self._children if child.role.errand), None)
 
     def _start_all(self) -> None:
         for _, wave in groupby(sorted(self._children, key=_stage), key=_wave):
@@ -104,8 +106,9 @@ class Supervisor:
             return False
 
     def _watch(self) -> None:
-        watched = [child for child in self._children if not child.role.once]
-        while not self._signals.requested:
+        errands = [child for child in self._children if child.role.errand]
+        watched = [child for child in self._children if not child.role.once and not child.role.errand]
+        while not self._signals.requested and all(errand.runs for errand in errands):
             for child in watched:
                 self._revive(child)
             due = [child.restart_at - time.monotonic() for child in watched if child.restart_at is not None]

@@ -16,83 +16,82 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.logging import get_logger
-from app.jobs.queries import claim as queries
+from app.jobs.services.claim import extend_leases
 from app.jobs.services.run import JobRun
 
 log = get_logger(__name__)
 
 
 @dataclass(eq=False)
-class _Patient:
+class _Watched:
     runs: Sequence[JobRun]
     last_beat: float = field(default_factory=time.monotonic)
 
 
-class Heart:
+class Heartbeat:
     """Beats for every group of runs between `beating(runs)` and its end."""
 
     def __init__(self, engine: Engine, lease_seconds: float):
         self._engine = engine
         self._lease = lease_seconds
-        self._patients: set[_Patient] = set()
+        self._watched: set[_Watched] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def beating(self, runs: Sequence[JobRun]) -> Iterator[None]:
         """Keep the leases of `runs` (one message's jobs, one token) while the block runs."""
-        patient = _Patient(runs)
+        group = _Watched(runs)
         with self._changed:
-            self._patients.add(patient)
+            self._watched.add(group)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._live, name="heart", daemon=True)
                 self._thread.start()
-            elif len(self._patients) == 1:
+            elif len(self._watched) == 1:
                 self._changed.notify()
         try:
             yield
         finally:
             with self._changed:
-                self._patients.discard(patient)
+                self._watched.discard(group)
 
     def _live(self) -> None:
         while True:
             with self._changed:
-                while not self._patients:
+                while not self._watched:
                     self._changed.wait()
-                due = min(patient.last_beat for patient in self._patients) + self._lease / 3
+                due = min(group.last_beat for group in self._watched) + self._lease / 3
                 self._changed.wait(max(0.0, due - time.monotonic()))
                 now = time.monotonic()
-                ripe = [patient for patient in self._patients if now - patient.last_beat >= self._lease / 3]
-            for patient in ripe:
-                self._beat(patient)
+                due_now = [group for group in self._watched if now - group.last_beat >= self._lease / 3]
+            for group in due_now:
+                self._beat(group)
 
-    def _beat(self, patient: _Patient) -> None:
-        runs = patient.runs
+    def _beat(self, group: _Watched) -> None:
+        runs = group.runs
         started = time.monotonic()
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                still_ours = queries.heartbeat(
+                still_ours = extend_leases(
                     connection,
-                    [run.claim.id for run in runs],
-                    token=runs[0].claim.token,
-                    lease=self._lease,
+                    [run.claim for run in runs],
+                    lease_seconds=self._lease,
                     progress=runs[0].progress if len(runs) == 1 else None,
                 )
         except SQLAlchemyError as error:
             log.warning("heartbeat_failed", reason=type(error).__name__, job_id=str(runs[0].claim.id))
-            self._after_failure(patient, started)
+            self._after_failure(group, started)
             return
-        patient.last_beat = started
+        group.last_beat = started
         for run in runs:
             if run.claim.id not in still_ours:
                 run.lost.set()
             elif still_ours[run.claim.id]:
                 run.cancelled.set()
 
-    def _after_failure(self, patient: _Patient, started: float) -> None:
-        if started - patient.last_beat >= self._lease:
-            for run in patient.runs:
+    def _after_failure(self, group: _Watched, started: float) -> None:
+        if started - group.last_beat >= self._lease:
+            for run in group.runs:
                 run.lost.set()
         # Try again soon, but not in a tight loop; `last_beat` stays what it was until a beat gets through.
         time.sleep(min(0.5, self._lease / 10))

@@ -1,0 +1,1 @@
+"""Formulas and decisions of the perps: exact integers in wad, their arguments only."""

@@ -1,0 +1,74 @@
+"""Markets as they are seen at one moment: the protocol's own price, fit for the purpose, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from fractions import Fraction
+from math import ceil
+
+from app.oracle.types import Action, Price, Quote, Validity
+from app.perps.maths.funding import funding_at
+from app.perps.maths.units import scaled_wad
+from app.perps.types.health import End, MarketKey, MarketView, Point, Views
+from app.perps.types.markets import Margin, Market, MarketTerms
+from app.perps.types.protocol import MarginSection, PerpsProtocol, PerpsSection
+
+UNKNOWN_PROTOCOL = "unknown_protocol"
+
+
+def view_markets(
+    protocols: Sequence[PerpsProtocol],
+    markets: Iterable[Market],
+    quotes: Iterable[Quote],
+    *,
+    action: Action,
+    now: datetime,
+) -> Views:
+    """Each market at its feed's price, if that is valid for `action`. O(feeds + markets)."""
+    sections = {protocol.name: protocol.section for protocol in protocols}
+    by_feed = {quote.feed.id: quote for quote in quotes}
+    priced: dict[MarketKey, MarketView] = {}
+    unpriced: dict[MarketKey, str] = {}
+    for market in markets:
+        key = (market.protocol, market.market_id)
+        section, quote = sections.get(market.protocol), by_feed.get(market.terms.price_feed)
+        if section is None:
+            unpriced[key] = UNKNOWN_PROTOCOL
+        elif quote is None or quote.price is None:
+            unpriced[key] = Validity.MISSING
+        elif quote.validity[action] is not Validity.FRESH:
+            unpriced[key] = quote.validity[action]
+        else:
+            priced[key] = market_view(market, section, quote.price, now)
+    return Views(priced, unpriced)
+
+
+def market_view(market: Market, section: PerpsSection, price: Price, now: datetime) -> MarketView:
+    """The market at the price ± its confidence, with funding accrued to `now` at each point.
+
+    The interval is widened by the file's multiple, its half rounded up; its low end is at least one unit. A price below
+    one unit of wad counts as one.
+    """
+    middle = max(1, scaled_wad(price.price, -price.expo))
+    half = ceil(Fraction(section.price.confidence_multiple) * _up_wad(price.conf, -price.expo))
+    ends = {End.LOW: max(1, middle - half), End.MIDDLE: middle, End.HIGH: middle + half}
+    state, terms = market.funding, market.terms.funding
+    return MarketView(
+        protocol=market.protocol,
+        market_id=market.market_id,
+        margin=margin_of(market.terms, section.margin),
+        points={end: Point(wad, funding_at(state, terms, price_wad=wad, at=now)) for end, wad in ends.items()},
+        published_at=price.publish_time,
+        as_of=now,
+    )
+
+
+def margin_of(terms: MarketTerms, section: MarginSection) -> Margin:
+    """What a position must keep: the sum of the rates that the file says make the margin."""
+    rates: list[int] = [getattr(terms, f"{name}_wad") for name in section.rates]
+    return Margin(sum(rates), section.boundary)
+
+
+def _up_wad(value: int, decimals: int) -> int:
+    return -scaled_wad(-value, decimals)

@@ -1,0 +1,94 @@
+"""Statements on settled funding."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Row, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from app.perps.models import PerpsFundingRate
+from app.perps.types.changes import FundingEntry
+from app.perps.types.positions import Place
+
+DROP = text(
+    "DELETE FROM perps_funding_rates WHERE protocol = :protocol AND block_number >= :from_block RETURNING market_id"
+)
+
+# One index read a market, from its newest row.
+NEWEST = text(
+    """
+    SELECT f.*
+    FROM unnest(CAST(:market_ids AS text[])) AS m (market_id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM perps_funding_rates
+        WHERE protocol = :protocol AND market_id = m.market_id
+        ORDER BY settled_at DESC, block_number DESC, log_index DESC
+        LIMIT 1
+    ) f
+    """
+)
+
+
+class FundingRow(NamedTuple):
+    """A settlement and the protocol it is of."""
+
+    protocol: str
+    entry: FundingEntry
+
+
+def add(session: Session, protocol: str, entries: Sequence[FundingEntry]) -> None:
+    """Insert settlements; one that is there already stays."""
+    if entries:
+        session.execute(insert(PerpsFundingRate).on_conflict_do_nothing(), [_values(protocol, one) for one in entries])
+
+
+def drop(session: Session, protocol: str, from_block: int) -> set[str]:
+    """Delete the settlements of `from_block` and above; returns their markets."""
+    return set(session.execute(DROP, {"protocol": protocol, "from_block": from_block}).scalars())
+
+
+def newest(session: Session, protocol: str, market_ids: Collection[str]) -> dict[str, FundingEntry]:
+    """The newest settlement of each market; one that has none is left out."""
+    rows = session.execute(NEWEST, {"protocol": protocol, "market_ids": list(market_ids)})
+    return {row.market_id: as_row(row).entry for row in rows}
+
+
+def as_row(row: Row[Any]) -> FundingRow:
+    """A row as a value."""
+    entry = FundingEntry(
+        market_id=row.market_id,
+        place=Place(
+            row.block_number, row.log_index, bytes(row.block_hash), bytes(row.transaction_hash), row.settled_at
+        ),
+        rate_wad=int(row.funding_rate_wad),
+        long_index_wad=int(row.long_index_wad),
+        short_index_wad=int(row.short_index_wad),
+        long_open_interest_wad=None if row.long_oi_wad is None else int(row.long_oi_wad),
+        short_open_interest_wad=None if row.short_oi_wad is None else int(row.short_oi_wad),
+        price_wad=int(row.price_wad),
+        elapsed_seconds=row.elapsed_seconds,
+        settled_at=row.settled_at,
+    )
+    return FundingRow(row.protocol, entry)
+
+
+def _values(protocol: str, entry: FundingEntry) -> dict[str, Any]:
+    return {
+        "protocol": protocol,
+        "block_number": entry.place.block_number,
+        "log_index": entry.place.log_index,
+        "market_id": entry.market_id,
+        "funding_rate_wad": entry.rate_wad,
+        "long_index_wad": entry.long_index_wad,
+        "short_index_wad": entry.short_index_wad,
+        "long_oi_wad": entry.long_open_interest_wad,
+        "short_oi_wad": entry.short_open_interest_wad,
+        "price_wad": entry.price_wad,
+        "elapsed_seconds": entry.elapsed_seconds,
+        "settled_at": entry.settled_at,
+        "block_hash": entry.place.block_hash,
+        "transaction_hash": entry.place.transaction_hash,
+    }

@@ -1,0 +1,1 @@
+"""Use cases of the perps: protocol files, folds, health, scans, keeping, funding, reading."""

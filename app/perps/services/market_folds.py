@@ -1,0 +1,107 @@
+"""Folding markets: their terms from their own events, their funding from the newest settlement, their open interest by
+what the positions' folds have moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from sqlalchemy.orm import Session
+
+from app.chain.services.stored_events import read_events
+from app.perps.maths.funding import funding_rate_wad
+from app.perps.maths.market_fold import Listing, folded_terms
+from app.perps.queries import folded_events, funding, markets, positions
+from app.perps.queries.folded_events import Entity
+from app.perps.services.position_folds import Moves
+from app.perps.services.reading import read_changes
+from app.perps.types.changes import FundingEntry, MarketChange
+from app.perps.types.markets import FundingState, Market
+from app.perps.types.positions import Side
+from app.perps.types.protocol import PerpsProtocol
+
+
+def note_terms(session: Session, protocol: PerpsProtocol, changes: Sequence[MarketChange]) -> set[str]:
+    """Note the events of markets' terms; returns the markets that have new ones."""
+    events = [(one.market_id, one.place) for one in changes]
+    return {key for key, _, _ in folded_events.add(session, protocol.name, Entity.MARKET, events)}
+
+
+def fold_markets(
+    session: Session, protocol: PerpsProtocol, *, relisted: Collection[str], settled: Collection[str], moves: Moves
+) -> list[Market]:
+    """Bring up to date the markets whose terms (`relisted`), funding or open interest changed; returns the new ones.
+
+    The positions, settlements and noted events are in the tables already. A market that was never listed after all is
+    deleted; one that is not listed yet is left for its listing. O(markets touched), and a new market's open positions.
+    """
+    touched = {*relisted, *settled, *(market_id for market_id, _ in moves)}
+    if not touched:
+        return []
+    known = markets.markets_by_id(session, protocol.name, touched)
+    listings = {market_id: _listing_of(market) for market_id, market in known.items() if market_id not in relisted}
+    listings |= _from_the_beginning(session, protocol, relisted)
+    settlements = funding.newest(session, protocol.name, listings)
+    folded = []
+    for market_id, listing in listings.items():
+        interest = _interest(session, protocol, market_id, known, moves)
+        folded.append(_market(protocol, market_id, listing, settlements.get(market_id), interest))
+    markets.write(session, folded)
+    markets.remove(session, protocol.name, known.keys() - listings.keys())
+    return [market for market in folded if market.market_id not in known]
+
+
+def _listing_of(market: Market) -> Listing:
+    return Listing(market.terms, market.listed_at, market.listed_block_number)
+
+
+def _from_the_beginning(session: Session, protocol: PerpsProtocol, market_ids: Collection[str]) -> dict[str, Listing]:
+    """Terms change seldom, so they are always folded from their first event."""
+    if not market_ids:
+        return {}
+    places = folded_events.places_of(session, protocol.name, Entity.MARKET, market_ids)
+    events = read_events(session, protocol.contract_set, (place for found in places.values() for place in found))
+    by_market: dict[str, list[MarketChange]] = {}
+    for change in read_changes(protocol, events).markets:
+        by_market.setdefault(change.market_id, []).append(change)
+    found = {market_id: folded_terms(changes) for market_id, changes in by_market.items()}
+    return {market_id: listing for market_id, listing in found.items() if listing is not None}
+
+
+def _interest(
+    session: Session, protocol: PerpsProtocol, market_id: str, known: Mapping[str, Market], moves: Moves
+) -> dict[Side, int]:
+    if market_id not in known:
+        return positions.open_interest_wad(session, protocol.name, market_id)
+    state = known[market_id].funding
+    return {
+        Side.LONG: state.long_open_interest_wad + moves.get((market_id, Side.LONG), 0),
+        Side.SHORT: state.short_open_interest_wad + moves.get((market_id, Side.SHORT), 0),
+    }
+
+
+def _market(
+    protocol: PerpsProtocol,
+    market_id: str,
+    listing: Listing,
+    settlement: FundingEntry | None,
+    interest: Mapping[Side, int],
+) -> Market:
+    """Funding counts from the listing until it is first settled."""
+    state = FundingState(
+        long_open_interest_wad=interest[Side.LONG],
+        short_open_interest_wad=interest[Side.SHORT],
+        long_index_wad=settlement.long_index_wad if settlement else 0,
+        short_index_wad=settlement.short_index_wad if settlement else 0,
+        settled_at=settlement.settled_at if settlement else listing.listed_at,
+    )
+    rate = funding_rate_wad(interest[Side.LONG], interest[Side.SHORT], listing.terms.funding)
+    return Market(
+        protocol=protocol.name,
+        market_id=market_id,
+        terms=listing.terms,
+        funding=state,
+        current_rate_wad=rate,
+        listed_at=listing.listed_at,
+        listed_block_number=listing.listed_block_number,
+    )

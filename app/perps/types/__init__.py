@@ -1,0 +1,1 @@
+"""The words of the perps: `positions`, `markets`, `protocol` (what a file says of a contract), `health`."""

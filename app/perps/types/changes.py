@@ -1,0 +1,71 @@
+"""Events in our own words and units: what a fold is made of. Amounts are wad."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.perps.types.positions import Place, Side
+from app.perps.types.vocabulary import Effect, Mode
+
+Terms = Mapping[str, int | str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketChange:
+    """A market is listed, or its terms change: `terms` by the vocabulary's words, only those that the event has."""
+
+    market_id: str
+    place: Place
+    terms: Terms
+    price_feed: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionChange:
+    """Something happened to a position. What its event does not say is None, or nothing for a payment."""
+
+    key: str
+    market_id: str
+    effect: Effect
+    mode: Mode
+    place: Place
+    owner: bytes | None = None
+    side: Side | None = None
+    size_wad: int | None = None
+    collateral_wad: int | None = None
+    entry_price_wad: int | None = None
+    entry_funding_index_wad: int | None = None
+    exit_price_wad: int | None = None
+    realized_pnl_wad: int = 0
+    funding_paid_wad: int = 0
+    fee_wad: int = 0
+    liquidator: bytes | None = None
+    bad_debt_wad: int = 0
+    insurance_paid_wad: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FundingEntry:
+    """A market's funding was settled on chain; `rate_wad` is a second's, positive when longs pay."""
+
+    market_id: str
+    place: Place
+    rate_wad: int
+    long_index_wad: int
+    short_index_wad: int
+    long_open_interest_wad: int | None
+    short_open_interest_wad: int | None
+    price_wad: int
+    elapsed_seconds: int
+    settled_at: datetime
+
+
+@dataclass(slots=True)
+class Changes:
+    """The readings of some events, each kind in the chain's order."""
+
+    markets: list[MarketChange] = field(default_factory=list)
+    positions: list[PositionChange] = field(default_factory=list)
+    funding: list[FundingEntry] = field(default_factory=list)

@@ -1,0 +1,183 @@
+"""The `[perps]` part of a protocol file, checked: a word that is not known, or one that is missing, is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from app.chain.types.blocks import ContractSet
+from app.chain.types.protocols import ProtocolContract
+from app.perps.types.markets import Boundary
+from app.perps.types.vocabulary import FIELDS, KINDS, TERMS, Effect, Kind, MarginKind, Mode
+
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Decimals = Annotated[int, Field(ge=0, le=36)]
+MarginRate = Literal["maintenance_margin_rate", "liquidation_fee_rate", "close_fee_rate"]
+
+
+class Section(BaseModel):
+    """A table of the file; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Unit(StrEnum):
+    """How a number is written: as itself, or as Uniswap v3's square root with 96 fractional bits."""
+
+    PLAIN = "plain"
+    SQRT_PRICE_X96 = "sqrt_price_x96"
+
+
+class FieldRule(Section):
+    """Where a field comes from: the event's own name for it, and, for a number, its decimals, sign and unit."""
+
+    source: Name = Field(alias="field")
+    decimals: Decimals | None = None
+    sign: Literal[1, -1] = 1
+    unit: Unit = Unit.PLAIN
+
+
+class EventRule(Section):
+    """What one event means. `event` is `contract.Event`; `fields` maps our words to the event's."""
+
+    event: Annotated[str, Field(pattern=r"^[\w-]+\.\w+$")]
+    effect: Effect
+    mode: Mode = Mode.ABSOLUTE
+    fields: Mapping[str, FieldRule]
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        # `size = "size"` is short for `size = { field = "size" }`.
+        if not isinstance(value, Mapping):
+            return value
+        return {name: {"field": rule} if isinstance(rule, str) else rule for name, rule in value.items()}
+
+    @model_validator(mode="after")
+    def _known_words(self) -> EventRule:
+        words = FIELDS[self.effect]
+        named = self.fields.keys()
+        if unknown := named - words.known:
+            raise ValueError(f"{self.event}: an event of effect `{self.effect}` has no {sorted(unknown)}")
+        if missing := words.required - named:
+            raise ValueError(f"{self.event}: an event of effect `{self.effect}` needs {sorted(missing)}")
+        for name, rule in self.fields.items():
+            if rule.unit is Unit.SQRT_PRICE_X96 and KINDS[name] is not Kind.PRICE:
+                raise ValueError(f"{self.event}: {name} is not a price")
+        return self
+
+
+class DecimalsSection(Section):
+    """How many decimals the contract's numbers have, by what they count."""
+
+    size: Decimals = 18
+    price: Decimals = 18
+    quote: Decimals = 18
+    rate: Decimals = 18
+
+    def of(self, kind: Kind) -> int:
+        """The decimals of a kind of number."""
+        found: int = getattr(self, kind)
+        return found
+
+
+class IdentitySection(Section):
+    """The event fields that make a position's key and a market's; every event of theirs has them."""
+
+    position: Annotated[tuple[Name, ...], Field(min_length=1)]
+    market: Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+class MarginSection(Section):
+    """Whose collateral, on which side of the margin equality falls, and which of the market's rates make the margin."""
+
+    kind: MarginKind
+    boundary: Boundary
+    rates: Annotated[tuple[MarginRate, ...], Field(min_length=1)] = ("maintenance_margin_rate",)
+
+
+class PriceSection(Section):
+    """The protocol's own price: `feed` is the market event's field that names it, `contract` the one on chain that
+    takes the update data, by its source's public interface.
+
+    A position is judged over price ± confidence · `confidence_multiple` (1: the interval as published).
+    """
+
+    source: Literal["pyth"] = "pyth"
+    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+    feed: Name
+    confidence_multiple: Annotated[Decimal, Field(ge=0, le=10)] = Decimal(1)
+
+
+class FundingSection(Section):
+    """Which running model accrues between settlements, and who settles: the chain's own events."""
+
+    model: Literal["open_interest_skew"]
+    authority: Literal["chain"]
+
+
+class CallRule(Section):
+    """A transaction of ours: its contract and function, and our words for its arguments, in order."""
+
+    contract: Name
+    function: Name
+    arguments: tuple[Name, ...]
+
+
+class KeeperSection(Section):
+    """The calls a keeper makes, and what a contract's refusals of them mean, by their reason."""
+
+    liquidate: CallRule
+    settle_funding: CallRule
+    healthy: tuple[Name, ...] = ()
+    gone: tuple[Name, ...] = ()
+
+
+class PerpsSection(Section):
+    """The whole of `[perps]`."""
+
+    identity: IdentitySection
+    margin: MarginSection
+    price: PriceSection
+    funding: FundingSection
+    decimals: DecimalsSection = DecimalsSection()
+    keeper: KeeperSection | None = None
+    events: Annotated[tuple[EventRule, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _whole(self) -> PerpsSection:
+        names = [rule.event for rule in self.events]
+        if len(set(names)) != len(names):
+            raise ValueError("an event is described twice")
+        if not any(rule.effect is Effect.MARKET and rule.fields.keys() == TERMS for rule in self.events):
+            raise ValueError(f"no event lists a market with all of {sorted(TERMS)}")
+        isolated = {"collateral", "entry_funding_index"}
+        for rule in self.events:
+            if self.margin.kind is MarginKind.ISOLATED and rule.effect is Effect.OPEN and isolated - rule.fields.keys():
+                raise ValueError(f"{rule.event}: under isolated margin an opening needs {sorted(isolated)}")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class PerpsProtocol:
+    """A perps protocol this deployment follows, its file checked against its contracts' ABIs."""
+
+    name: str
+    section: PerpsSection
+    contract_set: ContractSet
+    contracts: Mapping[str, ProtocolContract]
+
+    @property
+    def chain_id(self) -> int:
+        """Where it lives."""
+        return self.contract_set.chain_id
+
+    def rule_of(self, contract: str, event: str) -> EventRule | None:
+        """What the file says of an event; None when it means nothing to us."""
+        name = f"{contract}.{event}"
+        return next((rule for rule in self.section.events if rule.event == name), None)

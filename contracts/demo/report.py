@@ -1,0 +1,120 @@
+"""What happened, as `.run/demo.json` holds it and as a table for people; every number is counted from the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from contracts.demo.agreement import Agreement
+from contracts.demo.database import PROTOCOL, Database, Row, hexadecimal
+
+Report = dict[str, Any]
+
+JOBS = """
+    WITH every_job AS (SELECT kind, status FROM jobs UNION ALL SELECT kind, status FROM jobs_archive)
+    SELECT kind, status, count(*) AS jobs FROM every_job GROUP BY kind, status ORDER BY kind, status
+"""
+BAD_JOBS = """
+    WITH every_job AS (
+        SELECT id, kind, status, error FROM jobs UNION ALL SELECT id, kind, status, error FROM jobs_archive
+    )
+    SELECT id, kind, status, error ->> 'code' AS code, error ->> 'detail' AS detail
+    FROM every_job WHERE status IN ('failed', 'in_doubt') ORDER BY id
+"""
+EVENTS = "SELECT count(*) FROM chain_events"
+PRICES = "SELECT count(*) FROM oracle_prices"
+FUNDING = """
+    SELECT f.market_id, m.symbol, f.transaction_hash, i.job_id
+    FROM perps_funding_rates f
+    JOIN perps_markets m USING (protocol, market_id)
+    JOIN chain_intents i ON i.transaction_hash = f.transaction_hash AND i.action <> 'liquidate'
+    WHERE f.protocol = %(protocol)s ORDER BY f.block_number, f.log_index
+"""
+POSITIONS = """
+    SELECT p.key, m.symbol, p.side, p.status, p.leverage_wad, p.opened_transaction_hash, p.transaction_hash, i.job_id
+    FROM perps_positions p
+    JOIN perps_markets m USING (protocol, market_id)
+    LEFT JOIN chain_intents i ON p.status = 'liquidated' AND i.transaction_hash = p.transaction_hash
+    WHERE p.protocol = %(protocol)s ORDER BY p.opened_block_number, p.opened_log_index
+"""
+
+
+def report_of(database: Database, agreement: Agreement, client_jobs: Sequence[Mapping[str, Any]], seed: int) -> Report:
+    """Everything that is to be told. `ok` is whether nothing differed and no job failed."""
+    failed = database.rows(BAD_JOBS)
+    first, last = database.find_range()
+    return {
+        "ok": not agreement.differences and not failed,
+        "seed": seed,
+        "agreement": asdict(agreement),
+        "jobs": [dict(row) for row in database.rows(JOBS)],
+        "failed_jobs": [{**row, "id": str(row["id"])} for row in failed],
+        "client_jobs": [{name: job[name] for name in ("kind", "id", "status")} for job in client_jobs],
+        "blocks": {"first": first, "last": last, "indexed": last - first + 1},
+        "events": database.count(EVENTS),
+        "prices": database.count(PRICES),
+        "funding": [_deed(row) | {"market": row["symbol"]} for row in database.rows(FUNDING, protocol=PROTOCOL)],
+        "positions": [_position(row) for row in database.rows(POSITIONS, protocol=PROTOCOL)],
+    }
+
+
+def _deed(row: Row) -> Report:
+    """A transaction and the job that sent it; none for what traders did themselves."""
+    job_id = row["job_id"]
+    return {"transaction": hexadecimal(row["transaction_hash"]), "job": str(job_id) if job_id else None}
+
+
+def _position(row: Row) -> Report:
+    ended = {} if row["status"] == "open" else {"ended": _deed(row)}
+    return {
+        "position": row["key"],
+        "market": row["symbol"],
+        "side": row["side"],
+        "status": row["status"],
+        "leverage": f"{row['leverage_wad'].scaleb(-18):.1f}",
+        "opened": hexadecimal(row["opened_transaction_hash"]),
+        **ended,
+    }
+
+
+def table(report: Report) -> str:
+    """The report for a person."""
+    lines = ["", f"{'job kind':<28} {'status':<11} {'jobs':>5}"]
+    lines += [f"{row['kind']:<28} {row['status']:<11} {row['jobs']:>5}" for row in report["jobs"]]
+    lines += ["", "what a client submitted"]
+    lines += [f"  {job['kind']:<26} {job['status']:<11} job {job['id']}" for job in report["client_jobs"]]
+    blocks = report["blocks"]
+    lines += ["", f"blocks indexed      {blocks['indexed']} ({blocks['first']} to {blocks['last']})"]
+    lines += [f"events indexed      {report['events']}", f"prices recorded     {report['prices']}"]
+    lines += _funding_lines(report["funding"])
+    for status in ("open", "closed", "liquidated"):
+        lines += _position_lines(status, [each for each in report["positions"] if each["status"] == status])
+    return "\n".join([*lines, "", *_verdict(report)])
+
+
+def _funding_lines(settlements: Sequence[Report]) -> list[str]:
+    lines = ["", f"funding settled     {len(settlements)}"]
+    return lines + [f"  {one['market']:<8} {one['transaction']} job {one['job']}" for one in settlements]
+
+
+def _position_lines(status: str, positions: Sequence[Report]) -> list[str]:
+    lines = ["", f"positions {status:<10}{len(positions)}"]
+    for one in positions:
+        deed = one.get("ended", {"transaction": one["opened"], "job": None})
+        job = f" job {deed['job']}" if deed["job"] else ""
+        name = f"{one['position']:>4} {one['market']:<8} {one['side']:<5} {one['leverage']:>4}x"
+        lines.append(f"  {name} {deed['transaction']}{job}")
+    return lines
+
+
+def _verdict(report: Report) -> list[str]:
+    found = report["agreement"]
+    lines = [f"FAILED  {job['kind']} {job['id']}: {job['code']}: {job['detail']}" for job in report["failed_jobs"]]
+    lines += [
+        f"DIFFERS {one['what']}: the contract says {one['chain']}, the database {one['database']}"
+        for one in found["differences"]
+    ]
+    outcome = "agree" if not found["differences"] else "DO NOT AGREE"
+    at = f"block {found['block_number']} ({found['block_hash']})"
+    return [*lines, f"Chain and database {outcome} on {found['values']} values at {at}."]
