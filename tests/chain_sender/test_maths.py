@@ -133,7 +133,15 @@ def test_any_bytes_are_a_reason(data: bytes) -> None:
         assert revert_reason(prefix + data).isprintable()
 
 
-STATE = SignerState(chain_id=1, address=SIGNER, next_nonce=0, seen_block=0, halt_reason=None, breaker_reason=None)
+STATE = SignerState(
+    chain_id=1,
+    address=SIGNER,
+    next_nonce=0,
+    seen_block=0,
+    halt_reason=None,
+    breaker_reason=None,
+    breaker_reset_at=None,
+)
 CAPPED = replace(POLICY, max_spend_per_hour_wei=100, breaker_min_mined=4, breaker_max_reverted_bps=5_000)
 
 

@@ -130,6 +130,21 @@ def test_a_final_transaction_that_a_deep_reorg_took_leaves_a_gap_which_is_filled
     audit(desk)
 
 
+def test_no_cap_stands_in_the_way_of_a_filler_or_a_cancellation(desk: Desk) -> None:
+    lost = desk.plan(1)
+    desk.advance(lost)
+    desk.settle()
+    desk.reorg(desk.policy.confirmations + 1)
+    following, cancelled = desk.plan(2), desk.plan(3)
+    desk.advance(following, cancelled)
+    desk.cancel(cancelled)
+    poor = desk.with_policy(max_spend_per_hour_wei=1)
+    poor.watch()
+    poor.settle()
+    assert [poor.status(one) for one in (following, cancelled)] == [IntentStatus.FINAL, IntentStatus.CANCELLED]
+    audit(poor)
+
+
 def test_a_lost_transaction_that_comes_back_beats_its_filler(desk: Desk) -> None:
     lost = desk.plan(1)
     desk.advance(lost)

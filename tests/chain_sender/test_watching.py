@@ -63,6 +63,19 @@ def test_the_old_one_may_still_win(desk: Desk) -> None:
     audit(desk)
 
 
+def test_a_chain_that_stands_still_does_not_drive_the_price_up_for_ever(desk: Desk) -> None:
+    intent_id = desk.plan(1)
+    desk.advance(intent_id)
+    for _ in range(40):
+        desk.watch(after_seconds=REPLACE)
+    first, *_, last = desk.attempts(intent_id)
+    assert 4 * first.fees.max_fee_wei < last.fees.max_fee_wei < 7 * first.fees.max_fee_wei
+    assert (last.fees.tip_wei or 0) < 7 * (first.fees.tip_wei or 0)
+    desk.settle()
+    assert desk.status(intent_id) is IntentStatus.FINAL
+    audit(desk)
+
+
 def test_only_the_one_whose_turn_it_is_is_replaced(desk: Desk) -> None:
     ids = [desk.plan(key) for key in range(4)]
     desk.advance(*ids)

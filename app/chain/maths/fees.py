@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from statistics import median_high
 
 from app.chain.errors import FeeCapReached
-from app.chain.types.transactions import Fees
+from app.chain.types.transactions import Fees, Market
 
 BUMP_NUMERATOR, BUMP_DENOMINATOR = 9, 8
 BPS = 10_000
@@ -41,6 +41,13 @@ def legacy_fees(gas_price_wei: int, *, floor_wei: int, cap_wei: int) -> Fees:
     if price > cap_wei:
         raise FeeCapReached(needed_wei=str(price), cap_wei=str(cap_wei))
     return Fees(max_fee_wei=price, tip_wei=None)
+
+
+def fresh_price_wei(market: Market, tip_floor_wei: int) -> int:
+    """What a unit of gas would be offered for now, were there no cap."""
+    if market.base_fee_wei is None:
+        return max(market.gas_price_wei, tip_floor_wei)
+    return 2 * market.base_fee_wei + max(market.tip_wei, tip_floor_wei)
 
 
 def replacement_fees(previous: Fees, current: Fees, *, cap_wei: int) -> Fees:

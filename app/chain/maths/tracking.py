@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.chain.errors import Underpriced
+from app.chain.maths.fees import fresh_price_wei
 from app.chain.types.transactions import (
     SENDABLE,
     Attempt,
@@ -21,6 +22,8 @@ from app.chain.types.transactions import (
     SenderPolicy,
     Sightings,
 )
+
+ENOUGH = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,8 @@ def needs_replacement(intent: Intent, newest: Attempt, seen: Sightings, policy: 
     """Whether a signed intent is to be signed again, at a higher price or for nothing.
 
     Only the transaction whose turn it is, or one that the base fee has overtaken, is stuck: the others wait for a lower
-    nonce, and paying more would not help them.
+    nonce, and paying more would not help them. Nor does it help one that offers ENOUGH times today's price: then it is
+    the chain that stands still, and each bump would only raise the tip to be paid when it moves again.
     """
     if intent.status not in SENDABLE:
         return False
@@ -106,6 +110,8 @@ def needs_replacement(intent: Intent, newest: Attempt, seen: Sightings, policy: 
         return True
     overtaken = (seen.market.base_fee_wei or 0) + policy.tip_floor_wei > newest.fees.max_fee_wei
     waited = now - newest.created_at >= timedelta(seconds=policy.replace_after_seconds)
+    if newest.fees.max_fee_wei >= ENOUGH * fresh_price_wei(seen.market, policy.tip_floor_wei):
+        return False
     return waited and (intent.nonce == seen.market.latest_nonce or overtaken)
 
 

@@ -28,12 +28,12 @@ ON CONFLICT (chain_id, action, subject) WHERE finished_at IS NULL DO NOTHING
 RETURNING id
 """)
 
-# A filler is born with the nonce it fills; two watchers that find one gap insert one filler.
+# A filler is born with the nonce it fills, and cancelled: two watchers that find one gap insert one filler.
 INSERT_FILLER = text("""
 INSERT INTO chain_intents (id, chain_id, signer, action, subject, purpose, to_address, data, value_wei, status,
-  nonce, reserved_block, gas_limit, max_cost_wei, created_at, updated_at)
+  cancel_reason, nonce, reserved_block, gas_limit, max_cost_wei, created_at, updated_at)
 VALUES (:id, :chain_id, :signer, :action, :subject, :purpose, :signer, '', 0, 'reserved',
-  :nonce, :block, 0, 0, :now, :now)
+  :purpose, :nonce, :block, 0, 0, :now, :now)
 ON CONFLICT DO NOTHING
 RETURNING id
 """)

@@ -39,7 +39,7 @@ def reserve(run: Run, ready: Sequence[Ready], market: Market) -> list[Ready]:
 
 def _hand_out(run: Run, planned: Sequence[Ready], state: SignerState, head: int) -> list[Ready]:
     still_planned = intents.lock_planned(run.session, [one.intent.id for one in planned])
-    ledger = signers.ledger(run.session, *run.key, run.now)
+    ledger = signers.ledger(run.session, state, run.now)
     nonce, reserved = state.next_nonce, []
     for one in planned:
         if one.intent.id not in still_planned:

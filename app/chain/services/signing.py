@@ -98,13 +98,14 @@ def _persist(run: Run, signed: Sequence[tuple[Ready, Attempt]], held: Sequence[H
         intents.hold(run.session, waiting.intent.id, waiting.error)
     if state.halt_reason is not None:
         return []
-    ledger = signers.ledger(run.session, *run.key, run.now)
+    ledger = signers.ledger(run.session, state, run.now)
     return [attempt for one, attempt in signed if _kept(run, one, attempt, ledger)]
 
 
 def _kept(run: Run, one: Ready, attempt: Attempt, ledger: Ledger) -> bool:
     dearer_wei = max(0, one.max_cost_wei - (one.intent.max_cost_wei or 0))
-    if dearer_wei and not has_room(ledger, dearer_wei, run.policy):
+    # A cancellation costs next to nothing and sets other nonces free: no cap may stand in its way.
+    if attempt.effect is Effect.CALL and dearer_wei and not has_room(ledger, dearer_wei, run.policy):
         intents.hold(run.session, one.intent.id, SpendCapReached(cost_wei=str(one.max_cost_wei)))
         return False
     moved = intents.sign(

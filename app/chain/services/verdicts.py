@@ -9,9 +9,8 @@ from app.chain.errors import NonceTaken
 from app.chain.maths.tracking import Mined, NonceGone, ReorgedOut, Settled, Verdict, is_expired
 from app.chain.queries import attempts, intents, signers
 from app.chain.services.endings import emit_end, end_mined
-from app.chain.services.gaps import FILL_GAP
 from app.chain.services.run import Run
-from app.chain.types.transactions import Attempt, Intent, IntentStatus, Receipt, Sightings, WatchReport
+from app.chain.types.transactions import Attempt, Effect, Intent, IntentStatus, Receipt, Sightings, WatchReport
 
 
 def record(run: Run, verdicts: Sequence[tuple[Intent, Verdict]], seen: Sightings) -> WatchReport:
@@ -49,11 +48,11 @@ def _apply(run: Run, intent: Intent, found: Verdict) -> str:
 
 def displace(run: Run, intent: Intent, owner: bytes) -> bool:
     """Take the nonce from an intent, because the final transaction `owner` has used it. It begins again with another
-    nonce, unless nobody wants it any more: a filler whose gap is filled, or one that was to be cancelled."""
+    nonce, unless it was to be used for nothing anyway."""
     if intent.nonce is None:
         return False
     attempts.mark_beaten(run.session, intent.chain_id, intent.signer, intent.nonce)
-    ends = intent.action == FILL_GAP or intent.cancel_reason is not None
+    ends = intent.effect is Effect.CANCEL
     error = NonceTaken(nonce=intent.nonce, transaction_hash="0x" + owner.hex())
     if not intents.give_up_nonce(run.session, intent.id, intent.nonce, ends=ends, error=error, now=run.now):
         return False

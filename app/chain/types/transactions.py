@@ -177,6 +177,7 @@ class SignerState:
     seen_block: int
     halt_reason: str | None
     breaker_reason: str | None
+    breaker_reset_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
