@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
@@ -27,6 +29,19 @@ __all__ = ["contract_node", "deployed", "exchange"]
 
 # The fourth of every development node's accounts.
 KEEPER_KEY = "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6"
+
+
+@pytest.fixture
+def plain_tracebacks() -> Iterator[None]:
+    """Failures that a test wants are logged in a line each: the coloured form takes seconds."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
+    )
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +100,7 @@ def venue(
     venue_node: tuple[str, Deployment, Path],
     price_server: PriceServer,
     engine: Engine,
+    plain_tracebacks: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Venue]:
     """The deployment, indexed, with prices; what a test does to the chain is undone."""
@@ -99,5 +115,27 @@ def venue(
     venue.refresh()
     yield venue
     assert venue.rpc("evm_revert", snapshot)
+    venue.rpc("evm_setAutomine", True)
     runtime.chain.providers.close()
     runtime.engine.dispose()
+
+
+@pytest.fixture
+def reconfigure(
+    venue: Venue, venue_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., None]]:
+    """A worker with other settings of the perps, or of the chain."""
+    made: list[Runtime] = []
+
+    def change(chain: dict[str, Any] | None = None, **perps: Any) -> None:
+        values = venue_settings.model_dump()
+        values["perps"] |= perps
+        values["chain"] |= chain or {}
+        made.append(Runtime(Settings(_env_file=None, **values)))
+        monkeypatch.setitem(tasks.runtime._runtimes, os.getpid(), made[-1])
+        venue.runtime = made[-1]
+
+    yield change
+    for runtime in made:
+        runtime.chain.providers.close()
+        runtime.engine.dispose()

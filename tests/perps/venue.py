@@ -127,16 +127,20 @@ class Venue:
             if row.status not in ("queued", "running"):
                 return row
             self.mine()
-            self.run(WATCH_TRANSACTIONS)
+            self.run_watcher()
         raise AssertionError(f"the job has not ended: {row}")
 
     def settle(self, rounds: int = 20) -> None:
         """Let every transaction of ours become final, and index."""
         for _ in range(rounds):
             self.mine()
-            if self.run(WATCH_TRANSACTIONS)["live"] == 0:
+            if self.run_watcher()["live"] == 0:
                 break
         self.index()
+
+    def run_watcher(self) -> Any:
+        """Take every transaction of ours a step further."""
+        return self.run(WATCH_TRANSACTIONS)
 
     def job(self, job_id: UUID) -> Any:
         """A job's row."""
@@ -159,6 +163,11 @@ class Venue:
         """What a SELECT gives."""
         with self.engine.connect() as connection:
             return connection.execute(text(statement), values).all()
+
+    def execute(self, statement: str) -> None:
+        """Change what the test cannot wait for."""
+        with self.engine.begin() as connection:
+            connection.execute(text(statement))
 
     def position(self, key: str) -> Any:
         """A position's row."""
