@@ -7,5 +7,6 @@ from app.jobs import jobs
 from app.jobs.types import Menu
 from app.ops import jobs as ops
 from app.oracle import jobs as oracle
+from app.perps import jobs as perps
 
-MENU = Menu.of(jobs.MENU, chain.MENU, oracle.MENU, ops.MENU)
+MENU = Menu.of(jobs.MENU, chain.MENU, oracle.MENU, perps.MENU, ops.MENU)

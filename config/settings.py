@@ -7,6 +7,7 @@ A nested value is set with two underscores: `JOBS__LEASE_SECONDS=10`.
 from __future__ import annotations
 
 import os
+from decimal import Decimal
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -178,6 +179,11 @@ class PerpsSettings(Group):
     scan_seconds: int = Field(10, ge=1, description="between two searches for what can be liquidated")
     funding_seconds: int = Field(3600, ge=10, description="between two settlements of a market's funding")
     max_liquidations_per_scan: int = Field(50, ge=1, description="started by one search; the worst first")
+    native_feed: str | None = Field(
+        "ETH/USD", description="price of the coin that pays for gas; unset: bonuses are not held against costs"
+    )
+    min_profit_usd: Decimal = Field(Decimal(0), description="what a liquidation's bonus must leave; may be negative")
+    gas_ceiling: int = Field(1_500_000, ge=21_000, description="a call of ours that needs more gas is not sent")
 
 
 class FlowerSettings(Group):

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from signal import SIGINT, SIGTERM, signal
 from typing import Any
 
-from celery.beat import Scheduler
+from celery import signals
+from celery.beat import Scheduler, Service
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -25,6 +27,7 @@ class PostgresScheduler(Scheduler):
     """Fires due rows of `schedules` as jobs; the dispatcher sends the messages. Sends nothing to the broker itself."""
 
     def __init__(self, *args: Any, **kwargs: Any):
+        self._stopping = False
         kwargs["max_interval"] = PAUSE_SECONDS
         super().__init__(*args, **kwargs)
 
@@ -38,6 +41,8 @@ class PostgresScheduler(Scheduler):
 
     def tick(self, *_: Any, **__: Any) -> float:
         """Fire what is due, a transaction a schedule; returns the seconds to sleep."""
+        if self._stopping:
+            raise SystemExit
         context = runtime()
         try:
             with Session(context.engine) as session:
@@ -52,6 +57,10 @@ class PostgresScheduler(Scheduler):
             context.waker.wake()
         return PAUSE_SECONDS
 
+    def stop_between_ticks(self, *_: Any) -> None:
+        """Celery's handler raises SystemExit wherever the signal falls: in a callback it is lost, and beat goes on."""
+        self._stopping = True
+
     def sync(self) -> None:
         """Nothing is kept in memory."""
 
@@ -59,3 +68,9 @@ class PostgresScheduler(Scheduler):
     def info(self) -> str:
         """What Celery's banner prints."""
         return "    . schedules -> postgres"
+
+
+@signals.beat_init.connect
+def _take_over_the_stop_signals(sender: Service, **_: Any) -> None:
+    for number in (SIGTERM, SIGINT):
+        signal(number, sender.scheduler.stop_between_ticks)

@@ -9,7 +9,7 @@ from celery import Celery, signals
 from config.logging import configure_logging
 from config.settings import load_settings
 
-FEATURES = ("tasks.jobs", "tasks.chain", "tasks.oracle", "tasks.ops")
+FEATURES = ("tasks.jobs", "tasks.chain", "tasks.oracle", "tasks.perps", "tasks.ops")
 
 celery_app = Celery("watchkeeper", include=list(FEATURES))
 celery_app.config_from_object("celeryconfig")

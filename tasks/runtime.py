@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from functools import cached_property
+from collections.abc import Mapping
+from functools import cached_property, partial
 
 from redis import Redis
 from sqlalchemy import Engine
@@ -13,12 +14,23 @@ from app.chain.adapters import from_settings as chain_from_settings
 from app.chain.adapters import sender_policy
 from app.chain.adapters.signer import Signer, load_signer
 from app.chain.services.parts import ChainParts, index_options, load_protocols
+from app.chain.services.rehearsal import read, rehearse
+from app.chain.services.sender import advance
+from app.chain.types.protocols import Protocol
 from app.chain.types.transactions import SenderPolicy
+from app.core.clock import utc_now
 from app.core.db import make_engine
 from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
 from app.oracle.adapters import OracleParts
 from app.oracle.adapters import from_settings as oracle_from_settings
+from app.oracle.services.read import get_quotes
+from app.oracle.services.transaction import latest_update
+from app.perps.adapters import caps_from
+from app.perps.services.parts import PerpsParts, Sending
+from app.perps.services.projection import PerpsProjection
+from app.perps.services.protocols import perps_protocols
+from app.perps.types.protocol import PerpsProtocol
 from config.settings import Settings, load_settings
 from tasks.heartbeat import Heartbeat
 
@@ -67,14 +79,52 @@ class Runtime:
         chain = self.settings.chain
         return ChainParts(
             providers=chain_from_settings(chain),
-            protocols=load_protocols(chain.protocol_files, chain.deployment_file, os.environ),
+            protocols=self.protocols,
             options=index_options(
                 finality=chain.finality,
                 header_depth=chain.header_depth,
                 max_range_blocks=chain.max_range_blocks,
                 halt_on_deep_fork=chain.halt_on_deep_fork,
             ),
-            projections={},
+            projections={protocol.name: [PerpsProjection(protocol)] for protocol in self.perps_protocols},
+        )
+
+    @cached_property
+    def protocols(self) -> Mapping[str, Protocol]:
+        """The protocols of the files in the settings, by name."""
+        chain = self.settings.chain
+        return load_protocols(chain.protocol_files, chain.deployment_file, os.environ)
+
+    @cached_property
+    def perps_protocols(self) -> tuple[PerpsProtocol, ...]:
+        """Those of them that are perps."""
+        return perps_protocols(self.protocols.values())
+
+    @cached_property
+    def perps(self) -> PerpsParts:
+        """The perps' protocols, prices, and the means to send, where there is a key."""
+        oracle = self.oracle
+        return PerpsParts(
+            protocols=self.perps_protocols,
+            rules=oracle.rules,
+            quotes=lambda session, now: get_quotes(session, rules=oracle.rules, now=now),
+            update=lambda feeds: latest_update(
+                oracle.source, feeds, trust=oracle.trust, window=oracle.window, clock=utc_now
+            ),
+            sending=None if self.signer is None else partial(self.sending, self.signer),
+            caps=caps_from(self.settings.perps),
+        )
+
+    def sending(self, signer: Signer) -> Sending:
+        """The means to send, through one provider: a new one is pinned for each run."""
+        rpc, policy = self.chain.providers.pinned(), self.sender_policy
+        return Sending(
+            signer=signer.address,
+            read=partial(read, rpc),
+            rehearse=partial(rehearse, rpc, signer.address, policy=policy),
+            advance=lambda session, intents, commit: advance(
+                session, intents, rpc=rpc, signer=signer, policy=policy, now=utc_now(), commit=commit
+            ),
         )
 
     @cached_property

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.chain.jobs import INDEX_HEAD, WATCH_TRANSACTIONS
-from app.jobs.types import Cadence, ScheduleEntry
+from app.jobs.types import Cadence, CatchUp, Overlap, ScheduleEntry
 from app.ops.jobs import PRUNE
 from app.oracle.jobs import REFRESH_PRICES
+from app.perps.jobs import SCAN_LIQUIDATIONS, SETTLE_FUNDING
 from config.settings import Settings
 
 
@@ -35,6 +36,20 @@ def schedule(settings: Settings) -> tuple[ScheduleEntry, ...]:
             summary="Every live transaction a step further: mined, final, replaced or sent again.",
             kind=WATCH_TRANSACTIONS,
             cadence=Cadence(interval_seconds=settings.chain.watch_seconds),
+        ),
+        ScheduleEntry(
+            name="liquidations",
+            summary="Positions that the latest prices endanger: found, tried, liquidated.",
+            kind=SCAN_LIQUIDATIONS,
+            cadence=Cadence(interval_seconds=settings.perps.scan_seconds),
+        ),
+        ScheduleEntry(
+            name="funding",
+            summary="Every market's funding settled on chain; each slot once, also after an outage.",
+            kind=SETTLE_FUNDING,
+            cadence=Cadence(interval_seconds=settings.perps.funding_seconds),
+            catch_up=CatchUp.ALL,
+            overlap=Overlap.QUEUE,
         ),
         ScheduleEntry(
             name="prune",

@@ -72,6 +72,14 @@ class LiquidationRefused(Conflict):
     code = "perps.liquidation_refused"
 
 
+class TransactionFailed(AppError):
+    """The transaction came to nothing."""
+
+    code = "perps.transaction_failed"
+    status = 409
+    retryable = True
+
+
 class KeeperUnavailable(Unavailable):
     """This deployment sends no transactions for that protocol."""
 

@@ -25,6 +25,7 @@ from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from app.ops.adapters.embedded_postgres import EmbeddedPostgres
 from tests.chain.emitter import Chain, compiled
 from tests.chain.ledger import TABLES, Ledger
+from tests.fakes.node_proxy import NodeProxy
 
 CHAIN_ID = 31339
 
@@ -141,3 +142,42 @@ def reindexed(clean: Indexer) -> dict[str, list[tuple[Any, ...]]]:
         )
     clean.run()
     return clean.state()
+
+
+def grow(chain: Chain, blocks: int) -> None:
+    """Blocks with events in most of them."""
+    for block in range(blocks):
+        chain.move(block % 4, block + 1, times=block % 3)
+
+
+def replaced(chain: Chain, depth: int) -> list[tuple[dict[str, str], int]]:
+    """Other transactions for the new blocks of a reorg."""
+    return [(chain.moved(place % 4, -1000 - place, times=2), place) for place in range(0, depth, 2)]
+
+
+def assert_clean(indexer: Indexer, clean: Indexer, chain: Chain) -> None:
+    """The tables are those of a clean index, and a clean index is the chain."""
+    assert indexer.state() == reindexed(clean)
+    assert indexer.events() == chain.logs()
+
+
+@pytest.fixture
+def proxied(chain: Chain, indexer: Indexer) -> Iterator[NodeProxy]:
+    """A proxy between the indexer and the node."""
+    proxy = NodeProxy(chain.url)
+    node = Provider(proxy.url, chain_id=CHAIN_ID)
+    indexer.providers = Providers([node])
+    yield proxy
+    node.close()
+    proxy.close()
+
+
+def once(proxy: NodeProxy, method: str, act: Any) -> None:
+    """Do `act` before the node is asked the first request that has `method` in it."""
+
+    def before(calls: list[dict[str, Any]]) -> None:
+        if any(call["method"] == method for call in calls):
+            proxy.before = lambda calls: None
+            act()
+
+    proxy.before = before

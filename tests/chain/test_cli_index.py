@@ -86,8 +86,10 @@ def test_following_stays_at_the_head_and_waits_for_a_node_that_is_gone(chain: Ch
         wait_for(indexer, 1)
         chain.reorg(1, (chain.moved(2, 6, times=2), 0))
         wait_for(indexer, 2)
-        proxy.before = lambda calls: Answer(503)
+        refused = Event()
+        proxy.before = lambda calls: refused.set() or Answer(503)
         chain.move(3, 7)
+        assert refused.wait(10)
         proxy.before = lambda calls: None
         wait_for(indexer, 3)
     finally:

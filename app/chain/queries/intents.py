@@ -43,6 +43,11 @@ SELECT id FROM chain_intents
 WHERE chain_id = :chain_id AND action = :action AND subject = :subject AND finished_at IS NULL
 """)
 
+# Every subject that an action is under way for: what a planner need not plan again.
+SELECT_LIVE_SUBJECTS = text("""
+SELECT subject FROM chain_intents WHERE chain_id = :chain_id AND action = :action AND finished_at IS NULL
+""")
+
 SELECT_BY_IDS = text(f"SELECT {_COLUMNS} FROM chain_intents WHERE id = ANY(:ids) ORDER BY nonce NULLS LAST, id")  # noqa: S608 - our own column list
 
 # The watcher's read: an index scan over what is live, lowest nonces first, for they are mined first.
@@ -133,6 +138,11 @@ def find_live_subject(session: Session, chain_id: int, action: str, subject: str
     """The live intent of a subject."""
     values = {"chain_id": chain_id, "action": action, "subject": subject}
     return session.execute(SELECT_LIVE_SUBJECT, values).scalar_one_or_none()
+
+
+def list_live_subjects(session: Session, chain_id: int, action: str) -> list[str]:
+    """The subjects of an action's live intents. O(live)."""
+    return list(session.execute(SELECT_LIVE_SUBJECTS, {"chain_id": chain_id, "action": action}).scalars())
 
 
 def list_by_ids(session: Session, ids: Sequence[UUID]) -> list[Intent]:

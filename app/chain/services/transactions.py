@@ -80,6 +80,11 @@ def get_intent(session: Session, intent_id: UUID) -> Intent:
     return intent
 
 
+def list_live_subjects(session: Session, chain_id: int, action: str) -> list[str]:
+    """The subjects for which `action` is under way: planning it again would give the live intent."""
+    return intents.list_live_subjects(session, chain_id, action)
+
+
 def list_attempts(session: Session, intent_id: UUID) -> list[Attempt]:
     """Every transaction that was signed for the intent, oldest first."""
     return attempts.list_by_intent(session, intent_id)

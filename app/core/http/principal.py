@@ -7,7 +7,7 @@ from typing import Literal
 
 ADMIN = "admin"
 
-Method = Literal["session", "api_key", "system"]
+Method = Literal["session", "api_key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated caller: `user:<uuid>` (the user's API keys speak as the user) or `system`.
+    """An authenticated caller: `user:<uuid>`; the user's API keys speak as the user.
 
     `credential_id` is the session or the API key that was shown; `scopes` are what this credential may do.
     """
@@ -40,9 +40,6 @@ class Principal:
     def covers(self, scopes: frozenset[str]) -> bool:
         """True when everything in `scopes` is already the principal's own: nobody hands on more than they hold."""
         return all(self.may(scope) for scope in scopes)
-
-
-SYSTEM = Principal(id="system", scopes=frozenset({ADMIN}), method="system")
 
 
 @dataclass(frozen=True, slots=True)

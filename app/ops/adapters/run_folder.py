@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from app.ops.errors import AlreadyRunning, RunFolderUnusable
 from app.ops.types import Stack, Started
 
 LONG_LOG_BYTES = 10 * 2**20
-SECRET_NAMES = ("postgres", "broker", "cache", "jwt", "callback", "flower")
+SECRET_NAMES = ("postgres", "broker", "cache", "jwt", "callback", "flower", "metrics")
 
 
 class RunFolder:
@@ -26,6 +27,7 @@ class RunFolder:
         self.path = path.absolute()
         self.node = node or self.path / "node"
         self.logs = self.path / "logs"
+        self.metrics = self.path / "metrics"
         self.secrets_file = self.path / "secrets.json"
         self._stack_file = self.path / "stack.json"
 
@@ -38,9 +40,7 @@ class RunFolder:
         return self.logs / f"{role}.log"
 
     def open(self) -> None:
-        """Make the folder; raises RunFolderUnusable, also when it is another user's: what we add would lock them
-        out.
-        """
+        """Make the folder; raises RunFolderUnusable, also when it is another user's: our files would lock them out."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -53,6 +53,11 @@ class RunFolder:
                 f"{self.path} belongs to another user (uid {owner}): run as that user, or remove the folder first"
             )
         self.logs.mkdir(exist_ok=True)
+
+    def empty_metrics(self) -> None:
+        """Forget the last run's counters: what dead processes counted is not this run's."""
+        shutil.rmtree(self.metrics, ignore_errors=True)
+        self.metrics.mkdir()
 
     def rotate_logs(self) -> None:
         """Set aside the logs that have grown long, one older copy of each kept; nothing may be writing to them."""

@@ -57,6 +57,8 @@ def _api(settings: Settings, run: RunFolder) -> Role:
         command=tuple(command),
         stage=Stage.SERVE,
         log=run.log("api"),
+        prepare=run.empty_metrics,
+        environment={"PROMETHEUS_MULTIPROC_DIR": str(run.metrics)},  # its processes count into one sum
         ready=partial(probes.http_answers, f"{url}/health/live"),
         port=http.port,
         url=url,

@@ -45,6 +45,7 @@ def plan_stack(settings: Settings, run: RunFolder) -> Plan:
         "JWT_SECRET_KEY": secrets["jwt"],
         "JOBS__CALLBACK_SECRET": secrets["callback"],
         "FLOWER__PASSWORD": secrets["flower"],
+        "METRICS_TOKEN": secrets["metrics"],
     }
     plan.environment |= completed(settings, made)
     plan.roles += application_roles(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 WAD_DECIMALS = 18
 WAD: int = 10**WAD_DECIMALS
+WORD = 32  # bytes of a contract's word
 Q192 = 192  # two times the 96 fractional bits of a square-root price
 
 
@@ -22,3 +23,10 @@ def scaled_wad(value: int, decimals: int) -> int:
 def sqrt_price_wad(value: int) -> int:
     """A price given as its square root with 96 fractional bits (Uniswap v3's sqrtPriceX96), rounded down."""
     return value * value * WAD >> Q192
+
+
+def wad_text(value: int) -> str:
+    """A wad number as a plain decimal, exact and without trailing zeros: `-0.5`."""
+    whole, fraction = divmod(abs(value), WAD)
+    digits = f"{fraction:0{WAD_DECIMALS}d}".rstrip("0")
+    return f"{'-' if value < 0 else ''}{whole}{'.' + digits if digits else ''}"

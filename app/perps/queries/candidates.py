@@ -54,9 +54,11 @@ def find_candidates(
     *,
     limit: int,
     busy: Collection[str],
-    now: datetime,
+    now: datetime | None,
 ) -> list[Position]:
-    """At most `limit` positions a range, those of the highest keys; `busy` are keys to pass over."""
+    """At most `limit` positions a range, those of the highest keys; `busy` are keys to pass over, and so are those
+    in backoff at `now`; None: none is in backoff.
+    """
     values = {
         "protocol": protocol,
         "market_ids": [bound.market_id for bound in bounds],

@@ -22,13 +22,13 @@ def scan(
     views: Sequence[MarketView],
     *,
     limit: int,
-    now: datetime,
+    now: datetime | None,
     busy: Collection[str] = (),
 ) -> Candidates:
     """The positions of the protocol that are liquidatable somewhere in their price's interval, the most urgent first:
     by what their equity lacks, then by size. At most `limit`, and at most that many a market and side are looked at.
 
-    Positions in backoff, and the `busy` ones, are passed over. O(markets · log open + found).
+    Positions in backoff at `now` (None: none is), and the `busy` ones, are passed over. O(markets · log open + found).
     """
     by_market = {view.market_id: view for view in views}
     bounds = [Bound(view.market_id, side, TIER, scan_bound(view, side)) for view in views for side in Side]

@@ -1,0 +1,29 @@
+"""A protocol's calls, as its file describes them, filled in."""
+
+from __future__ import annotations
+
+from app.chain.types.calls import ContractCall
+from app.perps.errors import KeeperUnavailable
+from app.perps.maths.calls import call_values, encode_call, find_function
+from app.perps.services.updates import MarketUpdate
+from app.perps.types.protocol import CallRule, KeeperSection, PerpsProtocol
+
+
+def get_keeper(protocol: PerpsProtocol) -> KeeperSection:
+    """How the protocol is kept; raises KeeperUnavailable when its file says nothing of that."""
+    if protocol.section.keeper is None:
+        raise KeeperUnavailable(f"The file of {protocol.name} names no keeper's calls.")
+    return protocol.section.keeper
+
+
+def contract_call(
+    protocol: PerpsProtocol, rule: CallRule, update: MarketUpdate, key: str | None = None
+) -> ContractCall:
+    """The file's call for this market (and position), with the update's data and its fee."""
+    contract = protocol.contracts[rule.contract]
+    function = find_function(contract.abi, rule.function, len(rule.arguments))
+    if function is None:
+        raise KeeperUnavailable(f"{rule.contract} has no function {rule.function}.")
+    values = call_values(protocol.section, market_id=update.market.market_id, key=key, update_data=update.update.data)
+    data = encode_call(function, [values[name] for name in rule.arguments])
+    return ContractCall(contract.addresses[0], data, update.fee_wei)

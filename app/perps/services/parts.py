@@ -1,0 +1,59 @@
+"""What the perps' edges hand to the services: protocols, prices, and the means to send transactions.
+
+The means are functions, bound by the edge to adapters of the oracle and the chain, which are theirs to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.chain.types.calls import ContractCall, Rehearsal
+from app.chain.types.transactions import Intent
+from app.oracle.services.read import quote
+from app.oracle.types import Feed, FeedPrice, Quote, Rules, TransactionUpdate
+from app.perps.errors import KeeperUnavailable
+from app.perps.types.keeper import Caps
+from app.perps.types.markets import Market
+from app.perps.types.protocol import PerpsProtocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """How transactions leave: from whose key, asked and sent through one node. Each but `advance` waits on the network
+    and writes nothing; `advance` begins with `commit`, and commits its own steps."""
+
+    signer: bytes
+    read: Callable[[ContractCall], bytes]
+    rehearse: Callable[[Sequence[ContractCall]], list[Rehearsal]]
+    advance: Callable[[Session, Sequence[UUID], Callable[[], None]], list[Intent]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerpsParts:
+    """Built once a process. `quotes` reads the latest recorded prices; `update` fetches verified update data of exactly
+    these feeds, and waits on the network. `sending` None: this deployment has no key."""
+
+    protocols: tuple[PerpsProtocol, ...]
+    rules: Rules
+    quotes: Callable[[Session, datetime], Sequence[Quote]]
+    update: Callable[[Collection[bytes]], TransactionUpdate]
+    sending: Callable[[], Sending] | None
+    caps: Caps
+
+    def get_sending(self) -> Sending:
+        """The means to send; raises KeeperUnavailable without a key."""
+        if self.sending is None:
+            raise KeeperUnavailable()
+        return self.sending()
+
+
+def quote_of(market: Market, update: TransactionUpdate, rules: Rules, now: datetime) -> Quote:
+    """The market's own price in the update, with what it is good for."""
+    feed = Feed(market.terms.price_feed, market.terms.symbol)
+    price = next((price for price in update.prices if price.feed == feed.id), None)
+    return quote(FeedPrice(feed, price), rules, now)

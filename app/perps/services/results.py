@@ -1,0 +1,48 @@
+"""What the perps' jobs give as their results: plain JSON, bounded in length."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from app.perps.services.health import Checked
+from app.perps.services.shown import show_position, shown_wad
+from app.perps.types.keeper import Attempt, ScanReport
+
+SHOWN = 100
+
+
+def show_checked(checked: Checked) -> dict[str, Any]:
+    """Positions with their health, and what the contract said of the uncertain ones."""
+    return {
+        "positions": [show_position(one) for one in checked.judged[:SHOWN]],
+        "count": len(checked.judged),
+        "more": checked.cut,
+        "simulated": {key: str(fate) for key, fate in checked.simulated.items()},
+    }
+
+
+def show_scan(report: ScanReport) -> dict[str, Any]:
+    """How many markets were looked at, which could not be and why, and each candidate's fate."""
+    return {
+        "markets": report.markets,
+        "unpriced": dict(report.unpriced),
+        "fates": dict(Counter(str(one.fate) for one in report.attempts)),
+        "attempts": [show_attempt(one) for one in report.attempts[:SHOWN]],
+        "more": report.cut,
+    }
+
+
+def show_attempt(one: Attempt) -> dict[str, Any]:
+    """What became of a position that the keeper looked at."""
+    return {
+        "position": one.position.key,
+        "market_id": one.position.market_id,
+        "fate": str(one.fate),
+        "detail": one.detail,
+        "verdict": None if one.health is None else str(one.health.verdict),
+        "shortfall": None if one.health is None else shown_wad(one.health.shortfall_wad),
+        "bonus": shown_wad(one.bonus_wad),
+        "cost": shown_wad(one.cost_wad),
+        "intent_id": None if one.intent_id is None else str(one.intent_id),
+    }

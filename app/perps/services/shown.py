@@ -1,0 +1,161 @@
+"""How the perps are shown, in job results and over HTTP alike: plain JSON, every amount a decimal in a string."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.core.clock import rfc3339
+from app.perps.maths.margin import leverage_wad
+from app.perps.maths.units import wad_text
+from app.perps.queries.funding import FundingRow
+from app.perps.types.health import End, Health, Judged, MarketView, Views
+from app.perps.types.markets import Market
+from app.perps.types.positions import Liquidation, Place
+
+SECONDS_AN_HOUR = 3600
+Shown = dict[str, Any]
+
+
+def show_market(market: Market, views: Views) -> Shown:
+    """A market; `funding.next` is what it would be, settled now, and `price` is null when it is unusable, with why."""
+    terms, state = market.terms, market.funding
+    key = (market.protocol, market.market_id)
+    view = views.priced.get(key)
+    return {
+        "protocol": market.protocol,
+        "market_id": market.market_id,
+        "symbol": terms.symbol,
+        "base_token": terms.base_token,
+        "quote_token": terms.quote_token,
+        "pyth_price_id": _hex(terms.price_feed),
+        "max_leverage": wad_text(terms.max_leverage_wad),
+        "maintenance_margin_rate": wad_text(terms.maintenance_margin_rate_wad),
+        "liquidation_fee_rate": wad_text(terms.liquidation_fee_rate_wad),
+        "open_fee_rate": wad_text(terms.open_fee_rate_wad),
+        "close_fee_rate": wad_text(terms.close_fee_rate_wad),
+        "total_long": wad_text(state.long_open_interest_wad),
+        "total_short": wad_text(state.short_open_interest_wad),
+        "current_funding_rate": wad_text(market.current_rate_wad),
+        "current_funding_rate_hourly": wad_text(market.current_rate_wad * SECONDS_AN_HOUR),
+        "last_funding_update": rfc3339(state.settled_at),
+        "long_funding_index": wad_text(state.long_index_wad),
+        "short_funding_index": wad_text(state.short_index_wad),
+        "provisional_funding": None if view is None else _provisional(view),
+        "price": None if view is None else wad_text(view.price_wad),
+        "price_published_at": None if view is None else rfc3339(view.published_at),
+        "price_reason": views.unpriced.get(key),
+        "listed_at": rfc3339(market.listed_at),
+    }
+
+
+def _provisional(view: MarketView) -> Shown:
+    state = view.points[End.MIDDLE].funding
+    return {
+        "long_funding_index": wad_text(state.long_index_wad),
+        "short_funding_index": wad_text(state.short_index_wad),
+        "as_of": rfc3339(view.as_of),
+    }
+
+
+def show_position(one: Judged) -> Shown:
+    """A position with its live health; null, with the reason, when there is none to show."""
+    position = one.position
+    collateral = position.collateral_wad
+    leverage = None if collateral is None else leverage_wad(position.size_wad, position.entry_price_wad, collateral)
+    return {
+        "protocol": position.protocol,
+        "key": position.key,
+        "market_id": position.market_id,
+        "user_address": _hex(position.owner),
+        "side": str(position.side),
+        "status": str(position.status),
+        "size": wad_text(position.size_wad),
+        "collateral": shown_wad(collateral),
+        "leverage": shown_wad(leverage),
+        "entry_price": wad_text(position.entry_price_wad),
+        "exit_price": shown_wad(position.exit_price_wad),
+        "realized_pnl": wad_text(position.realized_pnl_wad),
+        "accumulated_funding": wad_text(position.accumulated_funding_wad),
+        "fees": wad_text(position.fees_wad),
+        "opened": show_place(position.opened),
+        "changed": show_place(position.last),
+        "health": None if one.health is None else show_health(one.health),
+        "health_reason": one.reason,
+    }
+
+
+def show_health(health: Health) -> Shown:
+    """A position's health as of a price: `health_factor` null is infinite, `liquidation_price` null is none."""
+    worth = health.prospects
+    return {
+        "verdict": str(health.verdict),
+        "health_factor": None if health.health_factor is None else format(health.health_factor, "f"),
+        "equity": wad_text(worth.equity_wad),
+        "maintenance_margin": wad_text(worth.maintenance_wad),
+        "unrealized_pnl": wad_text(worth.price_pnl_wad),
+        "unsettled_funding": wad_text(worth.funding_wad),
+        "liquidation_price": shown_wad(health.liquidation_price_wad),
+        "bankruptcy_price": shown_wad(health.bankruptcy_price_wad),
+        "price": wad_text(health.price_wad),
+        "price_published_at": rfc3339(health.published_at),
+        "as_of": rfc3339(health.as_of),
+    }
+
+
+def show_funding(row: FundingRow) -> Shown:
+    """A settlement; the rate is a second's, positive when longs pay."""
+    entry = row.entry
+    return {
+        "protocol": row.protocol,
+        "market_id": entry.market_id,
+        "funding_rate": wad_text(entry.rate_wad),
+        "funding_rate_hourly": wad_text(entry.rate_wad * SECONDS_AN_HOUR),
+        "long_funding_index": wad_text(entry.long_index_wad),
+        "short_funding_index": wad_text(entry.short_index_wad),
+        "long_oi": shown_wad(entry.long_open_interest_wad),
+        "short_oi": shown_wad(entry.short_open_interest_wad),
+        "price": wad_text(entry.price_wad),
+        "elapsed_seconds": entry.elapsed_seconds,
+        "settled_at": rfc3339(entry.settled_at),
+        "place": show_place(entry.place),
+    }
+
+
+def show_liquidation(one: Liquidation) -> Shown:
+    """A liquidation, as the chain's event has it."""
+    return {
+        "protocol": one.protocol,
+        "position": one.key,
+        "market_id": one.market_id,
+        "user_address": _hex(one.owner),
+        "side": str(one.side),
+        "size": wad_text(one.size_wad),
+        "liquidator": _hex(one.liquidator),
+        "price": wad_text(one.price_wad),
+        "fee": wad_text(one.fee_wad),
+        "realized_pnl": wad_text(one.realized_pnl_wad),
+        "funding_paid": wad_text(one.funding_paid_wad),
+        "bad_debt": wad_text(one.bad_debt_wad),
+        "insurance_paid": wad_text(one.insurance_paid_wad),
+        "place": show_place(one.place),
+    }
+
+
+def show_place(place: Place) -> Shown:
+    """Where in the chain something was said."""
+    return {
+        "block_number": place.block_number,
+        "block_hash": _hex(place.block_hash),
+        "transaction_hash": _hex(place.transaction_hash),
+        "log_index": place.log_index,
+        "at": rfc3339(place.mined_at),
+    }
+
+
+def shown_wad(value: int | None) -> str | None:
+    """An amount as a decimal in a string; null where there is none."""
+    return None if value is None else wad_text(value)
+
+
+def _hex(value: bytes) -> str:
+    return "0x" + value.hex()

@@ -1,0 +1,107 @@
+"""Forks below finality or below every kept header: loud, recoverable, and never a loop."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy.orm import Session
+
+from app.chain import errors
+from app.chain.queries.cursors import resume
+from app.chain.types.indexing import Finality, IndexOptions
+from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, contract_set, grow, reindexed, replaced
+from tests.chain.emitter import Chain
+
+pytestmark = pytest.mark.chain
+
+
+def test_a_reorg_below_finality_is_rewound_and_raises_an_alarm(chain: Chain, indexer: Indexer, clean: Indexer) -> None:
+    grow(chain, 30)
+    indexer.run()
+    ((final,),) = indexer.rows("SELECT final_block FROM chain_cursors")
+    chain.reorg(20, *replaced(chain, 20))
+    indexer.run()
+    alarms = indexer.rows("SELECT kind, detail->>'from_block', detail->>'final_block' FROM chain_alarms")
+    assert alarms == [("fork_below_finality", str(chain.head() - 19), str(final))]
+    assert_clean(indexer, clean, chain)
+    assert indexer.run().rewinds == 0
+
+
+def test_a_shallow_reorg_raises_no_alarm(chain: Chain, indexer: Indexer) -> None:
+    grow(chain, 30)
+    indexer.run()
+    chain.reorg(7)
+    indexer.run()
+    assert indexer.rows("SELECT * FROM chain_alarms") == []
+
+
+def test_a_fork_below_every_kept_header_rewinds_to_the_start(chain: Chain, indexer: Indexer, clean: Indexer) -> None:
+    indexer.options = IndexOptions(header_depth=5)
+    clean.options = indexer.options
+    indexer.contracts = clean.contracts = contract_set(chain, start_block=2)
+    grow(chain, 30)
+    indexer.run()
+    chain.reorg(25, *replaced(chain, 25))
+    assert indexer.run().rewinds == 1
+    # Block 2, kept for good, is common: what follows it was read again.
+    assert indexer.rows("SELECT rewinds FROM chain_cursors") == [(1,)]
+    assert indexer.rows("SELECT kind FROM chain_alarms") == [("fork_below_finality",)]
+    assert indexer.state() == reindexed(clean)
+
+
+def test_another_chain_behind_the_same_id_is_read_from_the_start(
+    chain: Chain, indexer: Indexer, clean: Indexer
+) -> None:
+    grow(chain, 12)
+    indexer.run()
+    chain.ask("anvil_reset")
+    chain.ask("evm_setAutomine", False)
+    chain.ask("evm_increaseTime", 1000)
+    chain.mine(2)
+    assert chain.deploy() == chain.emitter
+    grow(chain, 3)
+    report = indexer.run()
+    assert report.rewinds == 1
+    assert_clean(indexer, clean, chain)
+
+
+def test_a_node_that_lags_below_finality_is_refused_and_nothing_is_dropped(chain: Chain, indexer: Indexer) -> None:
+    grow(chain, 30)
+    indexer.run()
+    before = indexer.state()
+    chain.rollback(15)
+    with pytest.raises(errors.NodeBehind):
+        indexer.run()
+    with pytest.raises(errors.NodeBehind):
+        indexer.run()
+    assert indexer.state() == before
+    assert indexer.rows("SELECT kind, count FROM chain_alarms") == [("node_behind", 2)]
+
+
+def test_a_chain_cut_below_finality_that_grows_anew_is_rewound(chain: Chain, indexer: Indexer, clean: Indexer) -> None:
+    grow(chain, 30)
+    indexer.run()
+    chain.rollback(15)
+    chain.send(chain.moved(9, 9))
+    indexer.run()
+    assert indexer.rows("SELECT kind FROM chain_alarms") == [("fork_below_finality",)]
+    # What was final below the fork still is; what was above it is not.
+    assert indexer.rows("SELECT final_block FROM chain_cursors") == [(chain.head() - 1,)]
+    assert_clean(indexer, clean, chain)
+
+
+def test_a_chain_set_to_halt_waits_for_its_operator(chain: Chain, indexer: Indexer, clean: Indexer) -> None:
+    indexer.options = IndexOptions(finality=Finality(2), halt_on_deep_fork=True)
+    grow(chain, 10)
+    indexer.run()
+    before = indexer.events()
+    chain.reorg(5, *replaced(chain, 5))
+    for _ in range(2):
+        with pytest.raises(errors.SetHalted, match="below the final block"):
+            indexer.run()
+    assert indexer.events() == before
+    with Session(indexer.engine) as session:
+        resume(session, CHAIN_ID)
+        session.commit()
+    indexer.options = IndexOptions(finality=Finality(2))
+    indexer.run()
+    assert_clean(indexer, clean, chain)
