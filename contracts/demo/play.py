@@ -59,6 +59,9 @@ class Play:
         for kind, params in (
             ("oracle.refresh_prices", {}),
             ("chain.backfill", {"contract_set": PROTOCOL, "from_block": first, "to_block": last}),
+            ("perps.check_health", {"protocol": PROTOCOL, "position": min(self._doomed())}),
+            ("perps.check_health", {"account": self.trading.traders[0].address}),
+            ("perps.settle_funding", {"protocol": PROTOCOL, "market": "1"}),
         ):
             self.submitted[self.api.submit(kind, params)] = kind
         self.say(f"submitted {len(self.submitted)} jobs, each twice under one Idempotency-Key")
