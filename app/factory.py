@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from flask import Flask
 
 from app.accounts.adapters import Accounts
@@ -10,6 +12,7 @@ from app.accounts.routes import BLUEPRINTS as ACCOUNTS_BLUEPRINTS
 from app.accounts.services.authenticate import authenticate_key, authenticate_token
 from app.chain.queries.gauges import GAUGES as CHAIN_GAUGES
 from app.chain.routes import BLUEPRINTS as CHAIN_BLUEPRINTS
+from app.chain.services.parts import load_protocols
 from app.core.clock import utc_now
 from app.core.http.guard import Authenticator
 from app.core.http.principal import Credentials, Principal
@@ -28,10 +31,21 @@ from app.ops.routes import OpsEdge
 from app.oracle.adapters import from_settings as oracle_from_settings
 from app.oracle.queries.gauges import GAUGES as ORACLE_GAUGES
 from app.oracle.routes import BLUEPRINTS as ORACLE_BLUEPRINTS
+from app.oracle.services.read import get_quotes
+from app.perps.routes import BLUEPRINTS as PERPS_BLUEPRINTS
+from app.perps.services.parts import Seeing
+from app.perps.services.protocols import perps_protocols
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 
-BLUEPRINTS = (*JOBS_BLUEPRINTS, *ACCOUNTS_BLUEPRINTS, *CHAIN_BLUEPRINTS, *ORACLE_BLUEPRINTS, *OPS_BLUEPRINTS)
+BLUEPRINTS = (
+    *JOBS_BLUEPRINTS,
+    *ACCOUNTS_BLUEPRINTS,
+    *CHAIN_BLUEPRINTS,
+    *ORACLE_BLUEPRINTS,
+    *PERPS_BLUEPRINTS,
+    *OPS_BLUEPRINTS,
+)
 GAUGES = (*JOBS_GAUGES, *CHAIN_GAUGES, *ORACLE_GAUGES)
 
 
@@ -55,6 +69,8 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
     broker = make_redis(settings.broker_url.get_secret_value())
     cache = make_redis(settings.cache_url.get_secret_value())
     token = settings.metrics_token
+    oracle = oracle_from_settings(settings.oracle, cache)
+    protocols = load_protocols(settings.chain.protocol_files, settings.chain.deployment_file, os.environ)
     return {
         "jobs": JobsEdge(
             menu=MENU,
@@ -65,7 +81,11 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
             callback_secret=settings.jobs.callback_secret.get_secret_value().encode(),
             allow_private_callbacks=settings.jobs.callback_allow_private,
         ),
-        "oracle": oracle_from_settings(settings.oracle, cache),
+        "oracle": oracle,
+        "perps": Seeing(
+            protocols=perps_protocols(protocols.values()),
+            quotes=lambda session, now: get_quotes(session, rules=oracle.rules, now=now, cache=oracle.cache),
+        ),
         "ops": OpsEdge(
             broker=broker,
             cache=cache,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, delete, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -31,14 +31,15 @@ def markets_by_id(session: Session, protocol: str, market_ids: Collection[str]) 
     return {row.market_id: as_market(row) for row in rows}
 
 
-def page_markets(session: Session, *, after: tuple[str, str] | None, symbol: str | None, limit: int) -> list[Market]:
+def page_markets(
+    session: Session, *, after: tuple[str, str] | None, protocol: str | None, symbol: str | None, limit: int
+) -> list[Market]:
     """Markets by key, from `after` on."""
     statement = select(TABLE).order_by(TABLE.c.protocol, TABLE.c.market_id).limit(limit)
     if after is not None:
-        protocol, market_id = after
-        statement = statement.where(
-            (TABLE.c.protocol > protocol) | ((TABLE.c.protocol == protocol) & (TABLE.c.market_id > market_id))
-        )
+        statement = statement.where(tuple_(TABLE.c.protocol, TABLE.c.market_id) > after)
+    if protocol is not None:
+        statement = statement.where(TABLE.c.protocol == protocol)
     if symbol is not None:
         statement = statement.where(TABLE.c.symbol == symbol)
     return [as_market(row) for row in session.execute(statement)]

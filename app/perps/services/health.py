@@ -16,7 +16,7 @@ from app.perps.queries.listings import Filter, list_positions
 from app.perps.queries.markets import list_markets
 from app.perps.queries.positions import positions_by_key
 from app.perps.services.attempts import prepare
-from app.perps.services.parts import PerpsParts
+from app.perps.services.parts import PerpsParts, Seeing
 from app.perps.services.protocols import get_protocol
 from app.perps.services.scan import scan
 from app.perps.types.health import Judged, Verdict, Views
@@ -53,11 +53,11 @@ def check_health(
     """
     now = clock()
     if account is not None:
-        checked = check_account(session, account, parts=parts, now=now)
+        checked = check_account(session, account, seeing=parts, now=now)
     elif position is not None:
-        checked = check_position(session, protocol or "", position, parts=parts, now=now)
+        checked = check_position(session, protocol or "", position, seeing=parts, now=now)
     else:
-        checked = check_market(session, protocol or "", market or "", parts=parts, now=now)
+        checked = check_market(session, protocol or "", market or "", seeing=parts, now=now)
     return _ask_the_contract(session, checked, parts=parts, clock=clock)
 
 
@@ -69,38 +69,38 @@ def get_position(session: Session, protocol: str, key: str) -> Position:
     return found
 
 
-def views_now(session: Session, parts: PerpsParts, now: datetime, *, protocol: str | None = None) -> Views:
+def views_now(session: Session, seeing: Seeing, now: datetime, *, protocol: str | None = None) -> Views:
     """Every market at the latest recorded price, where that is fit for judging margins."""
     markets = list_markets(session, protocol)
-    return view_markets(parts.protocols, markets, parts.quotes(session, now), action=Action.MARGIN, now=now)
+    return view_markets(seeing.protocols, markets, seeing.quotes(session, now), action=Action.MARGIN, now=now)
 
 
-def check_position(session: Session, protocol: str, key: str, *, parts: PerpsParts, now: datetime) -> Checked:
+def check_position(session: Session, protocol: str, key: str, *, seeing: Seeing, now: datetime) -> Checked:
     """One position's health, None for one that has ended; raises PositionNotFound, and HealthUnknown with the reason
     when there is no price to judge by.
     """
-    found = judged(get_position(session, protocol, key), views_now(session, parts, now, protocol=protocol))
+    found = judged(get_position(session, protocol, key), views_now(session, seeing, now, protocol=protocol))
     if found.health is None and found.reason not in (ENDED, CROSS_MARGIN):
         raise HealthUnknown(reason=found.reason)
     return Checked([found])
 
 
-def check_account(session: Session, owner: bytes, *, parts: PerpsParts, now: datetime) -> Checked:
+def check_account(session: Session, owner: bytes, *, seeing: Seeing, now: datetime) -> Checked:
     """The health of an account's open positions in every protocol, the newest first; one without a usable price says so
     for itself.
     """
     wanted = Filter(owner=owner, status=PositionStatus.OPEN)
     found = list_positions(session, wanted, before=None, limit=MAX_POSITIONS + 1)
-    views = views_now(session, parts, now)
+    views = views_now(session, seeing, now)
     return Checked([judged(position, views) for position in found[:MAX_POSITIONS]], cut=len(found) > MAX_POSITIONS)
 
 
-def check_market(session: Session, protocol: str, market_id: str, *, parts: PerpsParts, now: datetime) -> Checked:
+def check_market(session: Session, protocol: str, market_id: str, *, seeing: Seeing, now: datetime) -> Checked:
     """A market's endangered positions, the most urgent first, also those that the keeper has in hand or leaves alone.
 
     O(log open + endangered). Raises MarketNotFound, and HealthUnknown with the reason when there is no price.
     """
-    views = views_now(session, parts, now, protocol=protocol)
+    views = views_now(session, seeing, now, protocol=protocol)
     view = views.priced.get((protocol, market_id))
     if view is None:
         reason = views.unpriced.get((protocol, market_id))

@@ -34,13 +34,20 @@ class Sending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PerpsParts:
-    """Built once a process. `quotes` reads the latest recorded prices; `update` fetches verified update data of exactly
-    these feeds, and waits on the network. `sending` None: this deployment has no key."""
+class Seeing:
+    """What judging needs: the protocols, and the latest recorded prices with what they are good for."""
 
     protocols: tuple[PerpsProtocol, ...]
-    rules: Rules
     quotes: Callable[[Session, datetime], Sequence[Quote]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PerpsParts(Seeing):
+    """What acting needs besides; built once a process. `update` fetches verified update data of exactly these feeds,
+    and waits on the network. `sending` None: this deployment has no key.
+    """
+
+    rules: Rules
     update: Callable[[Collection[bytes]], TransactionUpdate]
     sending: Callable[[], Sending] | None
     caps: Caps
