@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import getpass
 import json
+import signal
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,7 @@ import click
 from app.core.errors import AppError
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
+    from app.accounts.services.cli_users import UserDesk
     from app.ops.adapters.run_folder import RunFolder
     from config.settings import Settings
 
@@ -161,21 +160,73 @@ def dispatcher() -> None:
     service("tasks.dispatcher").serve(settings())
 
 
+@cli.command()
+@click.option("--protocol", "file", required=True, type=click.Path(exists=True, dir_okay=False), help="The TOML file.")
+@click.option("--rpc", "rpc_url", help="A node's URL; else CHAIN__RPC_URLS.")
+@click.option("--from", "from_block", type=click.IntRange(0), help="First block of a range, counted in.")
+@click.option("--to", "to_block", type=click.IntRange(0), help="Last block of a range, counted in.")
+@click.option("--follow", is_flag=True, help="Stay at the chain's head; Ctrl-C ends it.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def index(
+    file: str, rpc_url: str | None, from_block: int | None, to_block: int | None, follow: bool, as_json: bool
+) -> None:
+    """Index a protocol's events, and say rows, seconds and requests. Needs a database and a node, nothing else."""
+    if from_block is not None and to_block is not None and to_block < from_block:
+        raise click.BadParameter("it ends before it starts", param_hint="--to")
+    context = indexing_context(file, rpc_url)
+    name = Path(file).stem
+    stop = service("threading").Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    service("app.chain.services.cli_index").run_index(
+        context.engine,
+        context.chain.providers,
+        context.protocols[name].contract_set,
+        output=sys.stdout,
+        progress=sys.stderr,
+        stop=stop,
+        options=context.chain.options,
+        projections=context.chain.projections,
+        from_block=from_block,
+        to_block=to_block,
+        follow=follow,
+        as_json=as_json,
+    )
+
+
+def indexing_context(file: str, rpc_url: str | None) -> Any:
+    """A process's context that follows one protocol file; an empty database gets its tables first."""
+    read = settings()
+    url = read.database_url.get_secret_value()
+    service("app.ops.services.database").wait_for_database(url, 2.0)
+    migrations = service("migrations")
+    if migrations.is_empty(url):
+        migrations.upgrade(url)
+    runtime = service("tasks.runtime").Runtime
+    nodes = {"rpc_urls": (service("pydantic").SecretStr(rpc_url),)} if rpc_url else {}
+    chain = read.chain.model_copy(update={"protocol_files": (file,), **nodes})
+    followed = runtime(read.model_copy(update={"chain": chain})).protocols[Path(file).stem]
+    own = chain.model_copy(update={"chain_id": followed.contract_set.chain_id})
+    return runtime(read.model_copy(update={"chain": own}))
+
+
 @cli.group()
 def user() -> None:
     """Make and change users. Passwords are asked for, or read from standard input; never given as an argument."""
 
 
-def change_user(change: Callable[[Session, Any], Any]) -> Any:
-    """Run `change(session, adapters)` in one transaction, then let every process know of the change."""
+def user_desk() -> UserDesk:
+    """What changes users, on a database that answers; the audit log names this command line."""
     read = settings()
     adapters = service("app.accounts.adapters")
-    passwords = adapters.passwords_from_settings(read.accounts)
-    engine = reached_engine(read)
-    with service("sqlalchemy.orm").Session(engine, expire_on_commit=False) as session, session.begin():
-        changed = change(session, passwords)
-    adapters.standings_from_settings(read).mark_changed(str(changed.id))
-    return changed
+    desk: UserDesk = service("app.accounts.services.cli_users").UserDesk(
+        engine=reached_engine(read),
+        passwords=adapters.passwords_from_settings(read.accounts),
+        standings=adapters.standings_from_settings(read),
+        origin=service("app.core.http.principal").Origin(f"cli:{getpass.getuser()}"),
+        now=service("app.core.clock").utc_now(),
+    )
+    return desk
 
 
 def asked_password() -> str:
@@ -190,47 +241,24 @@ def asked_password() -> str:
 @click.option("--scope", "scopes", multiple=True, help="Once for each scope; `admin` implies all.")
 def user_create(login: str, scopes: tuple[str, ...]) -> None:
     """Add a user."""
-    password = asked_password()
-    users, now, origin = accounts_edge()
-    made = change_user(
-        lambda session, passwords: users.create_user(
-            session, passwords=passwords, login=login, password=password, scopes=scopes, origin=origin, now=now
-        )
-    )
+    made = user_desk().create(login, asked_password(), scopes)
     click.echo(f"{made.login} is user:{made.id}")
 
 
 @user.command("list")
 def user_list() -> None:
     """Every user: login, id, scopes, last sign-in."""
-    users, _, _ = accounts_edge()
-    engine = reached_engine(settings())
-    with service("sqlalchemy.orm").Session(engine) as session:
-        cursor: str | None = None
-        while True:
-            page = users.list_users(session, limit=200, cursor=cursor)
-            for one in page.items:
-                state = "" if one.is_active else "  deactivated"
-                seen = one.last_login_at.isoformat() if one.last_login_at else "never"
-                click.echo(f"{one.login:<24} user:{one.id}  {','.join(one.scopes)}  last sign-in {seen}{state}")
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+    for one in user_desk().list_all():
+        seen = one.last_login_at.isoformat() if one.last_login_at else "never"
+        state = "" if one.is_active else "  deactivated"
+        click.echo(f"{one.login:<24} user:{one.id}  {','.join(one.scopes)}  last sign-in {seen}{state}")
 
 
 @user.command("password")
 @click.argument("login")
 def user_password(login: str) -> None:
     """Give a user another password; ends all their sessions."""
-    password = asked_password()
-    users, now, origin = accounts_edge()
-
-    def change(session: Session, passwords: Any) -> Any:
-        found = users.get_user_by_login(session, login)
-        users.set_password(session, found, password, passwords=passwords, origin=origin, now=now)
-        return found
-
-    click.echo(f"{change_user(change).login} has a new password.")
+    click.echo(f"{user_desk().set_password(login, asked_password()).login} has a new password.")
 
 
 @user.command("scopes")
@@ -238,10 +266,7 @@ def user_password(login: str) -> None:
 @click.option("--scope", "scopes", multiple=True, help="Once for each scope; none at all takes every one away.")
 def user_scopes(login: str, scopes: tuple[str, ...]) -> None:
     """Replace a user's scopes."""
-    users, _, origin = accounts_edge()
-    changed = change_user(
-        lambda session, _: users.set_scopes(session, users.get_user_by_login(session, login).id, scopes, origin=origin)
-    )
+    changed = user_desk().set_scopes(login, scopes)
     click.echo(f"{changed.login}: {', '.join(changed.scopes) or 'no scope'}")
 
 
@@ -249,19 +274,14 @@ def user_scopes(login: str, scopes: tuple[str, ...]) -> None:
 @click.argument("login")
 def user_deactivate(login: str) -> None:
     """Shut a user out: sessions and keys stop."""
-    users, now, origin = accounts_edge()
-    changed = change_user(
-        lambda session, _: users.deactivate_user(
-            session, users.get_user_by_login(session, login).id, origin=origin, now=now
-        )
-    )
-    click.echo(f"{changed.login} is deactivated.")
+    click.echo(f"{user_desk().deactivate(login).login} is deactivated.")
 
 
-def accounts_edge() -> tuple[Any, Any, Any]:
-    """The users' services, the time, and how the audit log names this command line."""
-    origin = service("app.core.http.principal").Origin(f"cli:{getpass.getuser()}")
-    return service("app.accounts.services.users"), service("app.core.clock").utc_now(), origin
+@user.command("activate")
+@click.argument("login")
+def user_activate(login: str) -> None:
+    """Let a user in again."""
+    click.echo(f"{user_desk().activate(login).login} is active.")
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ _WAD_DIGITS = 18
 
 @dataclass(frozen=True)
 class Update:
-    """A feed's newest price (wad), and the signed bytes that prove it to a contract."""
+    """A feed's newest price (wad), when it was published (seconds), and the signed bytes that prove it."""
 
     price_wad: int
+    published_at: int
     data: bytes
 
 
@@ -38,6 +39,7 @@ class Prices:
         price = body["parsed"][0]["price"]
         return Update(
             price_wad=int(price["price"]) * 10 ** (_WAD_DIGITS + price["expo"]),
+            published_at=price["publish_time"],
             data=bytes.fromhex(body["binary"]["data"][0]),
         )
 

@@ -25,8 +25,9 @@ from contracts.demo.agreement import NothingToCompare, compare
 from contracts.demo.api import Api, Refused
 from contracts.demo.database import Database
 from contracts.demo.plan import make_plan
-from contracts.demo.play import Play
+from contracts.demo.play import Play, WrongOutcome
 from contracts.demo.report import Report, report_of
+from contracts.demo.trading import Trading
 from contracts.demo.waiting import NeverCame
 from contracts.deployment import Deployment
 from contracts.markets import MINOR, PARAMETERS
@@ -37,7 +38,10 @@ from contracts.traders import Exchange, TradeFailed, traders
 TRADERS = 8
 LOGIN = "demo"
 SCOPES = ("jobs:read", "jobs:write", "oracle:write", "chain:write", "perps:write")
-EXPECTED = (TradeFailed, NodeRefused, Refused, NeverCame, NothingToCompare, requests.RequestException, psycopg2.Error)
+EXPECTED = (
+    *(TradeFailed, NodeRefused, Refused, NeverCame, WrongOutcome, NothingToCompare),
+    *(requests.RequestException, psycopg2.Error),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,7 +71,7 @@ def perform(options: argparse.Namespace) -> Report:
     majors = tuple(symbol for symbol in PARAMETERS if symbol not in minors)
     plan = make_plan(options.seed, traders=TRADERS, majors=majors, minors=minors)
     database = Database(os.environ["DATABASE_URL"])
-    play = Play(plan, exchange, traders(exchange, TRADERS), Api(options.api), database, _say)
+    play = Play(Trading(plan, exchange, traders(exchange, TRADERS)), Api(options.api), database, _say)
     play.trade()
     user.wait()
     play.sign_in(LOGIN, user.password)

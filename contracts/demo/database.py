@@ -56,6 +56,10 @@ class Database:
         (row,) = self.rows(statement, **values)
         return int(next(iter(row.values())) or 0)
 
+    def close(self) -> None:
+        """Give the connection back."""
+        self._session.close()
+
     def find_range(self) -> tuple[int, int]:
         """The first block the indexer had to read and the last it has read; raises ValueError before the first."""
         cursor = self.rows(CURSOR, protocol=PROTOCOL)

@@ -5,62 +5,40 @@ It never touches the chain's clock and settles or liquidates nothing itself: tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.demo import progress
-from contracts.demo.api import Api, Refused
+from contracts.demo.api import Api
 from contracts.demo.database import PROTOCOL, Database
-from contracts.demo.plan import Fate, Order, Plan, moved
+from contracts.demo.plan import Fate
+from contracts.demo.trading import Trading
 from contracts.demo.waiting import wait_until
-from contracts.markets import WAD
-from contracts.traders import Exchange, Trader
 
-PURSE_WAD = 1_000_000 * WAD
 PATIENCE_SECONDS = 120.0
 SETTLEMENTS = 2
 TERMINAL = ("succeeded", "failed", "cancelled", "expired")
 
 
-@dataclass(frozen=True)
-class Opened:
-    """An order that was carried out."""
-
-    order: Order
-    position_id: int
+class WrongOutcome(RuntimeError):
+    """The product did what it must not do."""
 
 
 @dataclass
 class Play:
-    """Who takes part. `submitted` are the client's jobs by id."""
+    """What the client has submitted is kept in `submitted`, kinds by job id."""
 
-    plan: Plan
-    exchange: Exchange
-    traders: Sequence[Trader]
+    trading: Trading
     api: Api
     database: Database
     say: Callable[[str], None]
-    opened: list[Opened] = field(default_factory=list)
     submitted: dict[str, str] = field(default_factory=dict)
 
     def trade(self) -> None:
-        """Give every trader money, then open all the plan's positions."""
-        self.exchange.mined([digest for trader in self.traders for digest in trader.fund(PURSE_WAD)])
-        hashes = [
-            self.traders[order.trader].open(
-                order.symbol,
-                is_long=order.is_long,
-                leverage_wad=order.leverage_wad,
-                collateral_wad=order.collateral_wad,
-            )
-            for order in self.plan.orders
-        ]
-        events = [event for event in self.exchange.mined(hashes) if event.name == "PositionOpened"]
-        self.opened = [
-            Opened(order, event.args["position_id"]) for order, event in zip(self.plan.orders, events, strict=True)
-        ]
-        self.say(f"{len(self.traders)} traders opened {len(self.opened)} positions")
+        """Open all positions; the product may not even run yet."""
+        self.trading.open()
+        self.say(f"{len(self.trading.traders)} traders opened {len(self.trading.opened)} positions")
 
     def sign_in(self, login: str, password: str) -> None:
         """Come in as a client, as soon as the API lets one in."""
@@ -70,56 +48,51 @@ class Play:
 
     def follow(self) -> None:
         """Wait until the indexer has every position and the oracle a price of every market."""
-        self._wait("positions indexed", lambda: (progress.positions(self.database), len(self.opened)))
-        self._wait("markets priced", lambda: (progress.priced_markets(self.database), len(self.plan.moves_bps)))
-        self.say("the indexer has followed")
+        markets = len(self.trading.plan.moves_bps)
+        self._wait("positions indexed", lambda: (progress.positions(self.database), len(self.trading.opened)))
+        self._wait("markets priced", lambda: (progress.priced_markets(self.database), markets))
+        self.say("the indexer has followed, and every market has a price")
 
     def submit(self) -> None:
         """A client's own jobs, beside those of the schedule."""
         first, last = self.database.find_range()
-        doomed = self._those(Fate.LIQUIDATED)[0]
         for kind, params in (
             ("oracle.refresh_prices", {}),
             ("chain.backfill", {"contract_set": PROTOCOL, "from_block": first, "to_block": last}),
-            ("perps.check_health", {"protocol": PROTOCOL, "position": str(doomed.position_id)}),
+            ("perps.check_health", {"protocol": PROTOCOL, "position": min(self._doomed())}),
+            ("perps.check_health", {"account": self.trading.traders[0].address}),
+            ("perps.settle_funding", {"protocol": PROTOCOL, "market": "1"}),
         ):
             self.submitted[self.api.submit(kind, params)] = kind
         self.say(f"submitted {len(self.submitted)} jobs, each twice under one Idempotency-Key")
 
     def change(self) -> None:
-        """Some put collateral in, some take it out, some close."""
-        hashes = []
-        for each in self.opened:
-            order, trader = each.order, self.traders[each.order.trader]
-            if order.fate in (Fate.ADDS, Fate.TAKES):
-                delta = order.collateral_wad // 10 * (1 if order.fate is Fate.ADDS else -1)
-                hashes.append(trader.change_collateral(order.symbol, each.position_id, delta))
-            elif order.fate is Fate.CLOSES:
-                hashes.append(trader.close(order.symbol, each.position_id, is_long=order.is_long))
-        events = [event.name for event in self.exchange.mined(hashes)]
-        closed, changed = events.count("PositionClosed"), events.count("CollateralChanged")
-        self.say(f"{closed} positions closed, the collateral of {changed} changed")
+        """Some change their collateral, some close."""
+        self.trading.change()
+        changed = self.trading.position_ids(Fate.ADDS, Fate.TAKES)
+        closed = self.trading.position_ids(Fate.CLOSES)
+        self.say(f"{len(closed)} positions closed, the collateral of {len(changed)} changed")
 
     def move_prices(self) -> None:
-        """Let every market's price jump, so that the risky positions are under water."""
-        before = self.exchange.prices.order({symbol: {} for symbol in self.plan.moves_bps})
-        after = {symbol: moved(before[symbol], move) for symbol, move in self.plan.moves_bps.items()}
-        self.exchange.prices.order({symbol: {"price": str(price)} for symbol, price in after.items()})
-        moves = ", ".join(f"{symbol} {move / 100:+.0f} %" for symbol, move in self.plan.moves_bps.items())
-        self.say(f"prices move: {moves}; {len(self._those(Fate.LIQUIDATED))} positions are under water")
+        """The market turns against the risky positions."""
+        self.trading.move_prices()
+        moves = ", ".join(f"{symbol} {move / 100:+.0f} %" for symbol, move in self.trading.plan.moves_bps.items())
+        self.say(f"prices move: {moves}; {len(self._doomed())} positions are under water")
 
     def await_the_keeper(self) -> None:
-        """Wait until every unhealthy position was liquidated by the keeper, and funding was settled again and again."""
-        database = self.database
-        doomed = {str(each.position_id) for each in self._those(Fate.LIQUIDATED)}
-        closed = len(self._those(Fate.CLOSES))
-        settled = SETTLEMENTS * len(self.plan.moves_bps)
+        """Wait until the keeper has liquidated every unhealthy position and settled funding again and again.
+
+        Raises WrongOutcome when it liquidated a healthy one.
+        """
+        database, doomed = self.database, self._doomed()
+        closed = len(self.trading.position_ids(Fate.CLOSES))
+        settled = SETTLEMENTS * len(self.trading.plan.moves_bps)
         self._wait("liquidations by the keeper", lambda: (len(doomed & progress.liquidated(database)), len(doomed)))
         self._wait("closed positions indexed", lambda: (progress.closed(database), closed))
         self._wait("settlements by the keeper", lambda: (progress.settlements(database, SETTLEMENTS), settled))
         others = progress.liquidated(database) - doomed
         if others:
-            raise Refused(f"healthy positions were liquidated: {', '.join(sorted(others))}")
+            raise WrongOutcome(f"healthy positions were liquidated: {', '.join(sorted(others))}")
         self.say("the keeper has liquidated what was unhealthy, and funding has settled twice in every market")
 
     def await_own_jobs(self) -> list[dict[str, Any]]:
@@ -136,8 +109,8 @@ class Play:
         self._wait("the client's jobs", look)
         return [found[job_id] for job_id in self.submitted]
 
-    def _those(self, fate: Fate) -> list[Opened]:
-        return [each for each in self.opened if each.order.fate is fate]
+    def _doomed(self) -> set[str]:
+        return {str(position_id) for position_id in self.trading.position_ids(Fate.LIQUIDATED)}
 
     def _wait(self, what: str, look: Callable[[], tuple[int, int]]) -> None:
         wait_until(what, look, self.say, PATIENCE_SECONDS)

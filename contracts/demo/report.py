@@ -41,11 +41,11 @@ POSITIONS = """
 
 
 def report_of(database: Database, agreement: Agreement, client_jobs: Sequence[Mapping[str, Any]], seed: int) -> Report:
-    """Everything that is to be told. `ok` is whether nothing differed and no job failed."""
+    """Everything that is to be told. `ok`: nothing differed, no job failed, and the client's all succeeded."""
     failed = database.rows(BAD_JOBS)
     first, last = database.find_range()
     return {
-        "ok": not agreement.differences and not failed,
+        "ok": not agreement.differences and not failed and all(job["status"] == "succeeded" for job in client_jobs),
         "seed": seed,
         "agreement": asdict(agreement),
         "jobs": [dict(row) for row in database.rows(JOBS)],
@@ -87,6 +87,7 @@ def table(report: Report) -> str:
     blocks = report["blocks"]
     lines += ["", f"blocks indexed      {blocks['indexed']} ({blocks['first']} to {blocks['last']})"]
     lines += [f"events indexed      {report['events']}", f"prices recorded     {report['prices']}"]
+    lines += [f"positions opened    {len(report['positions'])}"]
     lines += _funding_lines(report["funding"])
     for status in ("open", "closed", "liquidated"):
         lines += _position_lines(status, [each for each in report["positions"] if each["status"] == status])
@@ -99,7 +100,7 @@ def _funding_lines(settlements: Sequence[Report]) -> list[str]:
 
 
 def _position_lines(status: str, positions: Sequence[Report]) -> list[str]:
-    lines = ["", f"positions {status:<10}{len(positions)}"]
+    lines = ["", f"{'still open' if status == 'open' else status:<20}{len(positions)}"]
     for one in positions:
         deed = one.get("ended", {"transaction": one["opened"], "job": None})
         job = f" job {deed['job']}" if deed["job"] else ""

@@ -11,6 +11,7 @@ from tests.architecture.source import Source, planted, sources
 
 # The edges, and what each of them ends.
 EDGES = {
+    "app/accounts/services/cli_users.py": "a user's change, for `manage.py user`",
     "app/chain/services/alarms.py": "an alarm, which must outlive the rollback of what it is about",
     "app/chain/services/cli_index.py": "a range, for `manage.py index`",
     "app/core/http/unit_of_work.py": "a request",

@@ -24,6 +24,7 @@ from config.settings import load_settings
 
 SHORT_INTERVALS = {
     "CHAIN__CONFIRMATIONS": "1",
+    "CHAIN__WATCH_SECONDS": "1",
     "PERPS__INDEX_SECONDS": "1",
     "PERPS__PRICE_SECONDS": "2",
     "PERPS__SCAN_SECONDS": "2",

@@ -34,8 +34,11 @@ def fan_out(
     session: Session, name: str | None, *, parts: PerpsParts, slot_at: datetime | None, principal: str
 ) -> list[UUID]:
     """Queue the settlement of every market of the named protocol, or of all; returns the jobs. Commits with the caller,
-    so a round that is repeated after a crash has queued nothing before. O(markets).
+    so a round that is repeated after a crash has queued nothing before. O(markets). A deployment without a key has
+    nothing to queue, and neither has a protocol without a keeper's calls.
     """
+    if parts.sending is None:
+        return []
     protocols = parts.protocols if name is None else (get_protocol(parts.protocols, name),)
     jobs = [
         NewJob(

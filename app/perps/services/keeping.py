@@ -21,7 +21,6 @@ from app.perps.maths.views import view_markets
 from app.perps.queries import keeper as queries
 from app.perps.queries.markets import list_markets
 from app.perps.services.attempts import Prepared, prepare
-from app.perps.services.calls import get_keeper
 from app.perps.services.parts import PerpsParts, Sending
 from app.perps.services.protocols import get_protocol
 from app.perps.services.scan import scan
@@ -44,10 +43,10 @@ def scan_and_liquidate(
 
     A market without a usable price is left out, and named. Positions whose liquidation is under way or backs off are
     passed over; at most the cap's number is tried, the most urgent first. Commits, through `commit`, what it planned
-    before anything is sent. Raises KeeperUnavailable, PriceMissing for the gas coin, and the node's failures.
+    before anything is sent. A deployment that cannot send for the protocol only says what it sees. Raises PriceMissing
+    for the gas coin, and the node's failures.
     """
-    sending, now = parts.get_sending(), clock()
-    get_keeper(protocol)
+    now = clock()
     markets = list_markets(session, protocol.name)
     views = view_markets([protocol], markets, parts.quotes(session, now), action=Action.LIQUIDATE, now=now)
     candidates = scan(
@@ -58,9 +57,11 @@ def scan_and_liquidate(
         now=now,
         busy=_under_way(session, protocol),
     )
-    positions = [health.position for health in candidates.found]
-    attempts: Sequence[Attempt] = ()
-    if positions:
+    attempts: Sequence[Attempt] = [
+        Attempt(position=health.position, fate=Fate.SEEN, health=health) for health in candidates.found
+    ]
+    if attempts and parts.sending is not None and protocol.section.keeper is not None:
+        sending, positions = parts.get_sending(), [one.position for one in attempts]
         prepared = prepare(session, protocol, positions, parts=parts, sending=sending, clock=clock)
         attempts = record(session, protocol, prepared, parts=parts, sending=sending, now=clock(), job_id=job_id)
         send(session, attempts, sending=sending, commit=commit)

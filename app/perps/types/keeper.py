@@ -21,12 +21,14 @@ def subject(protocol: str, key: str) -> str:
 
 
 class Fate(StrEnum):
-    """What became of a position. `planned`: an intent is on its way. `safe`: healthy at the update's own price, over
-    the whole interval; `healthy`: the contract says so; `gone`: the contract has it no more, and the indexer will see.
-    `unprofitable`: the bonus does not cover the cost. `refused`: the contract would revert for another reason.
-    `unreached`: no update data, or no answer from the node: nothing is known, and the next scan tries again.
+    """What became of a position. `seen`: endangered, but this deployment sends nothing for its protocol. `planned`: an
+    intent is on its way. `safe`: healthy at the update's own price, over the whole interval; `healthy`: the contract
+    says so; `gone`: the contract has it no more, and the indexer will see. `unprofitable`: the bonus does not cover
+    the cost. `refused`: the contract would revert for another reason. `unreached`: no update data, or no answer from
+    the node: nothing is known, and the next scan tries again.
     """
 
+    SEEN = "seen"
     PLANNED = "planned"
     SAFE = "safe"
     HEALTHY = "healthy"
