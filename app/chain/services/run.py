@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.chain.adapters.rpc import Provider
 from app.chain.adapters.signer import Signer
-from app.chain.types.transactions import SenderPolicy
+from app.chain.types.sending import SenderPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from app.chain.services.reservation import reserve
 from app.chain.services.run import Run
 from app.chain.services.sending import broadcast, newest_attempts
 from app.chain.services.signing import sign
-from app.chain.types.transactions import Attempt, Intent, IntentStatus, Market, SenderPolicy
+from app.chain.types.sending import Market, SenderPolicy
+from app.chain.types.transactions import Attempt, Intent, IntentStatus
 from app.core.db import release
 
 UNSIGNED = frozenset({IntentStatus.PLANNED, IntentStatus.RESERVED})

@@ -23,7 +23,8 @@ from app.chain.services.run import Run
 from app.chain.services.sender import UNSIGNED, drive
 from app.chain.services.sending import newest_attempts
 from app.chain.services.verdicts import record
-from app.chain.types.transactions import Attempt, Intent, SenderPolicy, Sightings, WatchReport
+from app.chain.types.sending import SenderPolicy, Sightings, WatchReport
+from app.chain.types.transactions import Attempt, Intent
 from app.core.db import release
 
 
