@@ -68,7 +68,7 @@ class MarketSchema(Schema):
     listed_at = fields.String(metadata={"format": "date-time"})
 
 
-class HealthSchema(Schema):
+class PositionHealthSchema(Schema):
     """What a position is worth at `price`; the verdict holds over the price's whole confidence interval."""
 
     verdict = fields.String(validate=validate.OneOf(list(Verdict)))
@@ -103,7 +103,7 @@ class PositionSchema(Schema):
     fees = amount("paid to the protocol and the liquidator")
     opened = fields.Nested(PlaceSchema)
     changed = fields.Nested(PlaceSchema)
-    health = fields.Nested(HealthSchema, allow_none=True)
+    health = fields.Nested(PositionHealthSchema, allow_none=True)
     health_reason = fields.String(
         allow_none=True,
         metadata={"description": "`ended`, `cross_margin`, or what is wrong with the price"},

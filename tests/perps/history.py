@@ -208,7 +208,7 @@ class History:
             block_number=number,
             block_hash=block_hash,
             log_index=index,
-            transaction_hash=hashlib.sha256(block_hash + bytes([index])).digest(),
+            transaction_hash=hashlib.sha256(block_hash + index.to_bytes(4, "big")).digest(),
             transaction_index=index,
             address=self.protocol.contracts["perp"].addresses[0],
             topics=(keccak(text=signature), *indexed),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -20,7 +20,7 @@ from app.perps.services.parts import PerpsParts, Seeing
 from app.perps.services.protocols import get_protocol
 from app.perps.services.scan import scan
 from app.perps.types.health import Judged, Verdict, Views
-from app.perps.types.keeper import Fate
+from app.perps.types.keeper import Fate, subject
 from app.perps.types.positions import Position, PositionStatus
 
 MAX_POSITIONS = 500
@@ -28,8 +28,8 @@ MAX_POSITIONS = 500
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Positions with their health. `cut`: there are more than were looked at. `simulated`: by position, what the
-    contract would do with those whose price is too wide to tell.
+    """Positions with their health. `cut`: there are more than were looked at. `simulated`: by subject, what would have
+    come of liquidating those whose price is too wide to tell.
     """
 
     judged: Sequence[Judged]
@@ -121,9 +121,10 @@ def _ask_the_contract(
             uncertain.setdefault(one.position.protocol, []).append(one.position)
     if not uncertain or parts.sending is None:
         return checked
+    asking = replace(parts, caps=replace(parts.caps, native_feed=None))  # whether it pays is not asked
     fates: dict[str, Fate] = {}
     for name, positions in uncertain.items():
         protocol = get_protocol(parts.protocols, name)
-        prepared = prepare(session, protocol, positions, parts=parts, sending=parts.get_sending(), clock=clock)
-        fates |= {f"{name}:{one.attempt.position.key}": one.attempt.fate for one in prepared}
+        prepared = prepare(session, protocol, positions, parts=asking, sending=parts.get_sending(), clock=clock)
+        fates |= {subject(name, one.attempt.position.key): one.attempt.fate for one in prepared}
     return Checked(checked.judged, checked.cut, fates)

@@ -7,9 +7,10 @@ from typing import Any
 
 from app.perps.services.health import Checked
 from app.perps.services.shown import show_position, shown_wad
-from app.perps.types.keeper import Attempt, ScanReport
+from app.perps.types.keeper import Attempt, Fate, ScanReport
 
 SHOWN = 100
+SIMULATED = {Fate.PLANNED: "liquidatable"}  # asked only, and nothing was planned
 
 
 def show_checked(checked: Checked) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def show_checked(checked: Checked) -> dict[str, Any]:
         "positions": [show_position(one) for one in checked.judged[:SHOWN]],
         "count": len(checked.judged),
         "more": checked.cut,
-        "simulated": {key: str(fate) for key, fate in checked.simulated.items()},
+        "simulated": {key: SIMULATED.get(fate, str(fate)) for key, fate in checked.simulated.items()},
     }
 
 
