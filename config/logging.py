@@ -10,6 +10,9 @@ import structlog
 from app.core.logging import escape_controls, redact
 from config.settings import Settings
 
+# Celery's own line for each message: ours say the same with the job's id, kind and request.
+TOLD_BY_US = ("celery.app.trace", "celery.worker.strategy")
+
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     """Set up structlog and the standard library's logging alike; call once, at a process's start.

@@ -17,7 +17,7 @@ from app.chain.services.parts import ChainParts, index_options, load_protocols
 from app.chain.services.rehearsal import read, rehearse
 from app.chain.services.sender import advance
 from app.chain.types.protocols import Protocol
-from app.chain.types.transactions import SenderPolicy
+from app.chain.types.sending import SenderPolicy
 from app.core.clock import utc_now
 from app.core.db import make_engine
 from app.core.redis import make_redis

@@ -48,7 +48,7 @@ class LiveSchema(Schema):
     status = fields.String()
 
 
-class HealthSchema(Schema):
+class ReadinessSchema(Schema):
     """Whether to send requests here."""
 
     status = fields.String()
@@ -71,8 +71,8 @@ def live() -> dict[str, Any]:
 
 @blueprint.route("/health/ready", methods=["GET"])
 @public
-@blueprint.response(200, HealthSchema)
-@blueprint.alt_response(503, schema=HealthSchema, description="Not ready: which check failed, and why")
+@blueprint.response(200, ReadinessSchema)
+@blueprint.alt_response(503, schema=ReadinessSchema, description="Not ready: which check failed, and why")
 def ready() -> Response:
     """The database answers, jobs start and schedules fire; 503 with the reason otherwise."""
     checks = check_all(current_session(), broker=edge().broker, cache=edge().cache)

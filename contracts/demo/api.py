@@ -43,9 +43,10 @@ class Api:
             raise Refused(f"one key made two jobs, {first['id']} and {second['id']}")
         return str(first["id"])
 
-    def job(self, job_id: str) -> dict[str, Any]:
-        """A job as it is now."""
-        return self._send("GET", f"/v1/jobs/{job_id}")
+    def jobs(self) -> list[dict[str, Any]]:
+        """The client's newest jobs, as they are now."""
+        found: list[dict[str, Any]] = self._send("GET", "/v1/jobs?limit=100")["data"]
+        return found
 
     def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None

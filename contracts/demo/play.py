@@ -14,11 +14,10 @@ from contracts.demo.api import Api
 from contracts.demo.database import PROTOCOL, Database
 from contracts.demo.plan import Fate
 from contracts.demo.trading import Trading
-from contracts.demo.waiting import wait_until
+from contracts.demo.waiting import ASK_SECONDS, LOOK_SECONDS, wait_until
 
 PATIENCE_SECONDS = 120.0
-SETTLEMENTS = 2
-TERMINAL = ("succeeded", "failed", "cancelled", "expired")
+SLOTS = 2
 
 
 class WrongOutcome(RuntimeError):
@@ -42,7 +41,7 @@ class Play:
 
     def sign_in(self, login: str, password: str) -> None:
         """Come in as a client, as soon as the API lets one in."""
-        self._wait("the API", lambda: (int(self.api.is_ready()), 1))
+        self._wait("the API", lambda: (int(self.api.is_ready()), 1), every_seconds=ASK_SECONDS / 2)
         self.api.sign_in(login, password)
         self.say(f"signed in as {login}")
 
@@ -58,7 +57,7 @@ class Play:
         first, last = self.database.find_range()
         for kind, params in (
             ("oracle.refresh_prices", {}),
-            ("chain.backfill", {"contract_set": PROTOCOL, "from_block": first, "to_block": last}),
+            ("chain.backfill", {"contract_set": PROTOCOL, "from_block": first, "to_block": (first + last) // 2}),
             ("perps.check_health", {"protocol": PROTOCOL, "position": min(self._doomed())}),
             ("perps.check_health", {"account": self.trading.traders[0].address}),
             ("perps.settle_funding", {"protocol": PROTOCOL, "market": "1"}),
@@ -86,31 +85,29 @@ class Play:
         """
         database, doomed = self.database, self._doomed()
         closed = len(self.trading.position_ids(Fate.CLOSES))
-        settled = SETTLEMENTS * len(self.trading.plan.moves_bps)
+        markets = len(self.trading.plan.moves_bps)
         self._wait("liquidations by the keeper", lambda: (len(doomed & progress.liquidated(database)), len(doomed)))
         self._wait("closed positions indexed", lambda: (progress.closed(database), closed))
-        self._wait("settlements by the keeper", lambda: (progress.settlements(database, SETTLEMENTS), settled))
+        self._wait("settlements by the keeper", lambda: (progress.settled_markets(database), markets))
+        self._wait("funding slots seen to", lambda: (progress.slots(database, SLOTS), SLOTS * markets))
         others = progress.liquidated(database) - doomed
         if others:
             raise WrongOutcome(f"healthy positions were liquidated: {', '.join(sorted(others))}")
-        self.say("the keeper has liquidated what was unhealthy, and funding has settled twice in every market")
+        self.say("the keeper has liquidated what was unhealthy, and seen to funding twice in every market")
 
     def await_own_jobs(self) -> list[dict[str, Any]]:
         """Poll the client's jobs to their ends, and return them."""
-        found: dict[str, dict[str, Any]] = {}
+        ended: dict[str, dict[str, Any]] = {}
 
         def look() -> tuple[int, int]:
-            for job_id in self.submitted.keys() - found.keys():
-                job = self.api.job(job_id)
-                if job["status"] in TERMINAL:
-                    found[job_id] = job
-            return len(found), len(self.submitted)
+            ended.update({job["id"]: job for job in self.api.jobs() if job["done"]})
+            return len(ended.keys() & self.submitted.keys()), len(self.submitted)
 
-        self._wait("the client's jobs", look)
-        return [found[job_id] for job_id in self.submitted]
+        self._wait("the client's jobs", look, every_seconds=ASK_SECONDS)
+        return [ended[job_id] for job_id in self.submitted]
 
     def _doomed(self) -> set[str]:
         return {str(position_id) for position_id in self.trading.position_ids(Fate.LIQUIDATED)}
 
-    def _wait(self, what: str, look: Callable[[], tuple[int, int]]) -> None:
-        wait_until(what, look, self.say, PATIENCE_SECONDS)
+    def _wait(self, what: str, look: Callable[[], tuple[int, int]], *, every_seconds: float = LOOK_SECONDS) -> None:
+        wait_until(what, look, self.say, seconds=PATIENCE_SECONDS, every_seconds=every_seconds)

@@ -15,12 +15,17 @@ LIQUIDATED = """
     SELECT l.position_key FROM perps_liquidations l JOIN chain_intents i ON i.transaction_hash = l.transaction_hash
     WHERE l.protocol = %(protocol)s
 """
-SETTLEMENTS = """
-    SELECT count(*) FROM (
-        SELECT row_number() OVER (PARTITION BY f.market_id ORDER BY f.block_number) AS number
-        FROM perps_funding_rates f JOIN chain_intents i ON i.transaction_hash = f.transaction_hash
-        WHERE f.protocol = %(protocol)s AND i.action <> 'liquidate'
-    ) AS settled WHERE number <= %(at_most)s
+SETTLED_MARKETS = """
+    SELECT count(DISTINCT f.market_id) FROM perps_funding_rates f
+    JOIN chain_intents i ON i.transaction_hash = f.transaction_hash AND i.action = 'settle_funding'
+    WHERE f.protocol = %(protocol)s
+"""
+# A slot counts when the market's settlement on chain is at least as late, whoever had the chain settle it.
+SLOTS = """
+    SELECT coalesce(sum(least(slots, %(at_most)s)), 0) FROM (
+        SELECT count(*) AS slots FROM perps_funding_slots s JOIN perps_markets m USING (protocol, market_id)
+        WHERE protocol = %(protocol)s AND m.last_funding_update >= s.slot_at GROUP BY market_id
+    ) AS by_market
 """
 
 
@@ -44,6 +49,11 @@ def liquidated(database: Database) -> set[str]:
     return {row["position_key"] for row in database.rows(LIQUIDATED, protocol=PROTOCOL)}
 
 
-def settlements(database: Database, at_most: int) -> int:
-    """Settlements of funding that the keeper sent, no more than `at_most` of a market counted."""
-    return database.count(SETTLEMENTS, protocol=PROTOCOL, at_most=at_most)
+def settled_markets(database: Database) -> int:
+    """Markets in which the keeper has settled funding."""
+    return database.count(SETTLED_MARKETS, protocol=PROTOCOL)
+
+
+def slots(database: Database, at_most: int) -> int:
+    """Slots of the funding schedule that are settled, no more than `at_most` of a market counted."""
+    return database.count(SLOTS, protocol=PROTOCOL, at_most=at_most)

@@ -22,13 +22,14 @@ BAD_JOBS = """
     SELECT id, kind, status, error ->> 'code' AS code, error ->> 'detail' AS detail
     FROM every_job WHERE status IN ('failed', 'in_doubt') ORDER BY id
 """
+SETTLEMENTS = "SELECT count(*) FROM perps_funding_rates WHERE protocol = %(protocol)s"
 EVENTS = "SELECT count(*) FROM chain_events"
 PRICES = "SELECT count(*) FROM oracle_prices"
 FUNDING = """
     SELECT f.market_id, m.symbol, f.transaction_hash, i.job_id
     FROM perps_funding_rates f
     JOIN perps_markets m USING (protocol, market_id)
-    JOIN chain_intents i ON i.transaction_hash = f.transaction_hash AND i.action <> 'liquidate'
+    JOIN chain_intents i ON i.transaction_hash = f.transaction_hash AND i.action = 'settle_funding'
     WHERE f.protocol = %(protocol)s ORDER BY f.block_number, f.log_index
 """
 POSITIONS = """
@@ -54,6 +55,7 @@ def report_of(database: Database, agreement: Agreement, client_jobs: Sequence[Ma
         "blocks": {"first": first, "last": last, "indexed": last - first + 1},
         "events": database.count(EVENTS),
         "prices": database.count(PRICES),
+        "settlements": database.count(SETTLEMENTS, protocol=PROTOCOL),
         "funding": [_deed(row) | {"market": row["symbol"]} for row in database.rows(FUNDING, protocol=PROTOCOL)],
         "positions": [_position(row) for row in database.rows(POSITIONS, protocol=PROTOCOL)],
     }
@@ -88,15 +90,11 @@ def table(report: Report) -> str:
     lines += ["", f"blocks indexed      {blocks['indexed']} ({blocks['first']} to {blocks['last']})"]
     lines += [f"events indexed      {report['events']}", f"prices recorded     {report['prices']}"]
     lines += [f"positions opened    {len(report['positions'])}"]
-    lines += _funding_lines(report["funding"])
+    lines += ["", f"funding settled     {report['settlements']}, by the keeper {len(report['funding'])}"]
+    lines += [f"  {one['market']:<8} {one['transaction']} job {one['job']}" for one in report["funding"]]
     for status in ("open", "closed", "liquidated"):
         lines += _position_lines(status, [each for each in report["positions"] if each["status"] == status])
     return "\n".join([*lines, "", *_verdict(report)])
-
-
-def _funding_lines(settlements: Sequence[Report]) -> list[str]:
-    lines = ["", f"funding settled     {len(settlements)}"]
-    return lines + [f"  {one['market']:<8} {one['transaction']} job {one['job']}" for one in settlements]
 
 
 def _position_lines(status: str, positions: Sequence[Report]) -> list[str]:

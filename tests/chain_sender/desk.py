@@ -25,7 +25,8 @@ from app.chain.services.sender import advance
 from app.chain.services.signers import get_signer, resume_signer
 from app.chain.services.transactions import cancel_transaction, get_intent, list_attempts, plan_transaction
 from app.chain.services.watcher import watch
-from app.chain.types.transactions import Attempt, Intent, IntentStatus, SenderPolicy, SignerState, WatchReport
+from app.chain.types.sending import SenderPolicy, SignerState, WatchReport
+from app.chain.types.transactions import Attempt, Intent, IntentStatus
 from config.settings import ChainSettings
 
 CHAIN_ID = 31339

@@ -23,19 +23,8 @@ from app.chain.maths.fees import (
 from app.chain.maths.limits import obstacle
 from app.chain.maths.reverts import revert_reason
 from app.chain.maths.tracking import Mined, NonceGone, ReorgedOut, Settled, Waiting, missing_nonces, verdict
-from app.chain.types.transactions import (
-    Attempt,
-    AttemptOutcome,
-    Effect,
-    Fees,
-    Intent,
-    IntentStatus,
-    Ledger,
-    Market,
-    Receipt,
-    Sightings,
-    SignerState,
-)
+from app.chain.types.sending import Ledger, Market, Receipt, Sightings, SignerState
+from app.chain.types.transactions import Attempt, AttemptOutcome, Effect, Fees, Intent, IntentStatus
 from app.core.db import new_id
 from tests.chain_sender.desk import POLICY
 

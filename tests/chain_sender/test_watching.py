@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from app.chain.errors import TransactionEnded, TransactionNotFound
-from app.chain.queries import intents
-from app.chain.types.transactions import AttemptOutcome, Effect, IntentStatus, Receipt
+from app.chain.queries import transitions
+from app.chain.types.sending import Receipt
+from app.chain.types.transactions import AttemptOutcome, Effect, IntentStatus
 from app.core.db import new_id
 from tests.chain_sender.audit import audit
 from tests.chain_sender.desk import Crash, Desk, crash_at
@@ -255,9 +256,9 @@ def test_a_watcher_with_an_old_view_does_not_end_what_another_has_seen_elsewhere
     [attempt] = desk.attempts(intent_id)
     stale = Receipt(b"\x07" * 32, 1, b"\x08" * 32, 1, 1, 1)
     with desk.session() as session:
-        assert not intents.end_mined(session, intent_id, stale, IntentStatus.FINAL, 1, desk.now)
+        assert not transitions.end_mined(session, intent_id, stale, IntentStatus.FINAL, 1, desk.now)
         seen = replace(stale, transaction_hash=attempt.hash)
-        assert intents.end_mined(session, intent_id, seen, IntentStatus.FINAL, 1, desk.now)
+        assert transitions.end_mined(session, intent_id, seen, IntentStatus.FINAL, 1, desk.now)
 
 
 def test_a_stuck_call_that_would_revert_by_now_is_cancelled(desk: Desk) -> None:

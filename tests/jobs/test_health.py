@@ -53,5 +53,7 @@ def test_metrics_need_their_token(app: Flask, add: Callable[..., UUID]) -> None:
     assert client.get("/metrics", headers={"Authorization": "Bearer wrong"}).status_code == 401
     text = client.get("/metrics", headers={"Authorization": "Bearer a-token"}).text
     assert 'watchkeeper_jobs{queue="default",status="queued"} 1.0' in text
-    assert "watchkeeper_queue_oldest_seconds" in text
+    assert 'watchkeeper_jobs{queue="liquidation",status="queued"} 0.0' in text
+    assert 'watchkeeper_queue_oldest_seconds{queue="oracle"} 0.0' in text
+    assert 'watchkeeper_live_leases{lease="held"} 0.0' in text
     assert "watchkeeper_outbox_waiting 0.0" in text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
-from app.chain.types.transactions import SenderPolicy
+from app.chain.types.sending import SenderPolicy
 
 if TYPE_CHECKING:  # pydantic costs a command line more start-up time than all the rest
     from config.settings import ChainSettings

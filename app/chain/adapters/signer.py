@@ -11,7 +11,7 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 
 from app.chain.errors import SignerUnavailable
-from app.chain.types.transactions import SignedTransaction, UnsignedTransaction
+from app.chain.types.sending import SignedTransaction, UnsignedTransaction
 
 if TYPE_CHECKING:
     from config.settings import ChainSettings

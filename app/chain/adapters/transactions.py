@@ -10,7 +10,8 @@ import msgspec
 from app.chain.adapters.rpc import Call, Provider
 from app.chain.errors import MethodMissing, NodeAnswerInvalid, NodeRefused
 from app.chain.maths.fees import market_tip_wei
-from app.chain.types.transactions import Effect, Intent, Market, Receipt, Sightings, Simulation
+from app.chain.types.sending import Market, Receipt, Sightings, Simulation
+from app.chain.types.transactions import Effect, Intent
 from app.core.errors import AppError
 
 FEE_HISTORY_BLOCKS = 5

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from statistics import median_high
 
 from app.chain.errors import FeeCapReached
-from app.chain.types.transactions import Fees, Market
+from app.chain.types.sending import Market
+from app.chain.types.transactions import Fees
 
 BUMP_NUMERATOR, BUMP_DENOMINATOR = 9, 8
 BPS = 10_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from app.chain.errors import BreakerOpen, CostAboveCap, SignerHalted, SpendCapReached
 from app.chain.maths.fees import BPS
-from app.chain.types.transactions import Ledger, SenderPolicy, SignerState
+from app.chain.types.sending import Ledger, SenderPolicy, SignerState
 from app.core.errors import AppError
 
 

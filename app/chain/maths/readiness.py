@@ -15,7 +15,8 @@ from app.chain.errors import (
 from app.chain.maths.fees import dynamic_fees, gas_limit_with_margin, legacy_fees, max_cost_wei
 from app.chain.maths.reverts import revert_reason
 from app.chain.maths.tracking import is_expired
-from app.chain.types.transactions import Effect, Fees, Intent, Market, SenderPolicy, Simulation
+from app.chain.types.sending import Market, SenderPolicy, Simulation
+from app.chain.types.transactions import Effect, Fees, Intent
 from app.core.errors import AppError
 
 

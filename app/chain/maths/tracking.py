@@ -12,16 +12,8 @@ from datetime import datetime, timedelta
 
 from app.chain.errors import Underpriced
 from app.chain.maths.fees import fresh_price_wei
-from app.chain.types.transactions import (
-    SENDABLE,
-    Attempt,
-    Effect,
-    Intent,
-    IntentStatus,
-    Receipt,
-    SenderPolicy,
-    Sightings,
-)
+from app.chain.types.sending import Receipt, SenderPolicy, Sightings
+from app.chain.types.transactions import SENDABLE, Attempt, Effect, Intent, IntentStatus
 
 ENOUGH = 5
 

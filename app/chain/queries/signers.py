@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from app.chain.types.transactions import Ledger, SignerState
+from app.chain.types.sending import Ledger, SignerState
 
 LEDGER_WINDOW = timedelta(hours=1)
 

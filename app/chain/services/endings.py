@@ -6,9 +6,10 @@ from sqlalchemy.orm import Session
 
 from app.chain.maths import fees
 from app.chain.maths.readiness import Ready
-from app.chain.queries import attempts, intents
+from app.chain.queries import attempts, transitions
 from app.chain.services.run import Run
-from app.chain.types.transactions import Attempt, Effect, Intent, IntentStatus, Receipt
+from app.chain.types.sending import Receipt
+from app.chain.types.transactions import Attempt, Effect, Intent, IntentStatus
 from app.core import events
 from app.core.errors import AppError
 
@@ -17,13 +18,13 @@ TOPIC = "transactions"
 
 def end_unsent(run: Run, intent: Intent, status: IntentStatus, error: AppError | None = None) -> None:
     """End an intent that never had a nonce, or gave it back: nothing was spent."""
-    if intents.end_unsent(run.session, intent.id, status, run.now, error=error):
+    if transitions.end_unsent(run.session, intent.id, status, run.now, error=error):
         emit_end(run.session, intent, status, error=error)
 
 
 def end_rehearsed(run: Run, ready: Ready) -> None:
     """The send gate is closed: what would have been sent is recorded with its gas and its greatest cost."""
-    changed = intents.end_unsent(
+    changed = transitions.end_unsent(
         run.session,
         ready.intent.id,
         IntentStatus.REHEARSED,
@@ -39,7 +40,7 @@ def end_mined(run: Run, intent: Intent, attempt: Attempt, receipt: Receipt, stat
     """End an intent whose `attempt` is final; False when it has ended already."""
     carried = intent.value_wei if attempt.effect is Effect.CALL and receipt.status == 1 else 0
     spent = fees.spent_wei(receipt.gas_used, receipt.gas_price_wei, carried)
-    if not intents.end_mined(run.session, intent.id, receipt, status, spent, run.now):
+    if not transitions.end_mined(run.session, intent.id, receipt, status, spent, run.now):
         return False
     attempts.mark_beaten(run.session, intent.chain_id, intent.signer, attempt.nonce)
     emit_end(run.session, intent, status, receipt=receipt)

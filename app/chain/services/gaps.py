@@ -6,7 +6,7 @@ from app.chain.maths.tracking import missing_nonces
 from app.chain.queries import attempts, intents, signers
 from app.chain.services.halts import TRANSACTION_LOST, alarm, halt
 from app.chain.services.run import Run
-from app.chain.types.transactions import Market
+from app.chain.types.sending import Market
 from app.core.db import new_id
 
 FILL_GAP = "chain.fill_gap"

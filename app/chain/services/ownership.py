@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from app.chain.adapters.transactions import find_nonce_owner
 from app.chain.errors import BlockUnavailable
 from app.chain.maths.tracking import NonceGone, Verdict
-from app.chain.queries import intents, signers
+from app.chain.queries import signers, transitions
 from app.chain.services.halts import halt
 from app.chain.services.run import Run
 from app.chain.services.verdicts import displace
-from app.chain.types.transactions import Attempt, Intent, Sightings
+from app.chain.types.sending import Sightings
+from app.chain.types.transactions import Attempt, Intent
 
 SEARCHES_A_TICK = 5
 
@@ -60,6 +61,6 @@ def _displace(run: Run, intent: Intent, owner: bytes) -> bool:
 
 def _halt_in_doubt(run: Run, intent: Intent, unavailable: BlockUnavailable) -> None:
     signers.lock(run.session, *run.key)
-    intents.hold(run.session, intent.id, unavailable)
+    transitions.hold(run.session, intent.id, unavailable)
     halt(run, f"nonce {intent.nonce} was used, and the node keeps no state to tell by whom", {"nonce": intent.nonce})
     run.commit()

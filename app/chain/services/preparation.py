@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 from app.chain.adapters.transactions import simulate
 from app.chain.maths.readiness import Expired, Held, Readiness, Ready, Refused, readiness
-from app.chain.queries import intents
+from app.chain.queries import transitions
 from app.chain.services.endings import end_rehearsed, end_unsent
 from app.chain.services.run import Run
-from app.chain.types.transactions import Intent, IntentStatus, Market
+from app.chain.types.sending import Market
+from app.chain.types.transactions import Intent, IntentStatus
 
 
 def prepare(run: Run, candidates: Sequence[Intent], market: Market) -> list[Ready]:
@@ -36,13 +37,13 @@ def _record(run: Run, one: Readiness) -> None:
         case Ready() if run.policy.dry_run and planned:
             end_rehearsed(run, one)
         case Held(intent, error):
-            intents.hold(run.session, intent.id, error)
+            transitions.hold(run.session, intent.id, error)
         case Refused(intent, error) if planned:
             end_unsent(run, intent, IntentStatus.FAILED, error)
         case Refused(intent, error):
-            intents.hold(run.session, intent.id, error)
-            intents.ask_cancel(run.session, intent.id, error.detail)
+            transitions.hold(run.session, intent.id, error)
+            transitions.ask_cancel(run.session, intent.id, error.detail)
         case Expired(intent) if planned:
             end_unsent(run, intent, IntentStatus.CANCELLED)
         case Expired(intent):
-            intents.ask_cancel(run.session, intent.id, "expired")
+            transitions.ask_cancel(run.session, intent.id, "expired")

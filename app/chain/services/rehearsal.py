@@ -12,7 +12,8 @@ from app.chain.maths.fees import gas_limit_with_margin, max_cost_wei
 from app.chain.maths.readiness import current_fees
 from app.chain.maths.reverts import revert_reason
 from app.chain.types.calls import ContractCall, Rehearsal
-from app.chain.types.transactions import Fees, SenderPolicy
+from app.chain.types.sending import SenderPolicy
+from app.chain.types.transactions import Fees
 from app.core.errors import AppError
 
 

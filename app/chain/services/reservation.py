@@ -12,11 +12,12 @@ from dataclasses import replace
 from app.chain.errors import BreakerOpen, CostAboveCap
 from app.chain.maths.limits import obstacle
 from app.chain.maths.readiness import Ready
-from app.chain.queries import intents, signers
+from app.chain.queries import signers, transitions
 from app.chain.services.endings import end_unsent
 from app.chain.services.halts import halt, open_breaker
 from app.chain.services.run import Run
-from app.chain.types.transactions import IntentStatus, Market, SignerState
+from app.chain.types.sending import Market, SignerState
+from app.chain.types.transactions import IntentStatus
 from app.core.errors import AppError
 
 
@@ -38,7 +39,7 @@ def reserve(run: Run, ready: Sequence[Ready], market: Market) -> list[Ready]:
 
 
 def _hand_out(run: Run, planned: Sequence[Ready], state: SignerState, head: int) -> list[Ready]:
-    still_planned = intents.lock_planned(run.session, [one.intent.id for one in planned])
+    still_planned = transitions.lock_planned(run.session, [one.intent.id for one in planned])
     ledger = signers.ledger(run.session, state, run.now)
     nonce, reserved = state.next_nonce, []
     for one in planned:
@@ -49,7 +50,7 @@ def _hand_out(run: Run, planned: Sequence[Ready], state: SignerState, head: int)
             state = _refuse(run, one, why_not, state)
             continue
         cost = one.max_cost_wei
-        intents.reserve(
+        transitions.reserve(
             run.session, one.intent.id, nonce=nonce, block=head, gas_limit=one.gas_limit, max_cost_wei=cost, now=run.now
         )
         intent = replace(one.intent, status=IntentStatus.RESERVED, nonce=nonce, reserved_block=head, max_cost_wei=cost)
@@ -65,7 +66,7 @@ def _refuse(run: Run, one: Ready, why_not: AppError, state: SignerState) -> Sign
     if isinstance(why_not, CostAboveCap):
         end_unsent(run, one.intent, IntentStatus.FAILED, why_not)
         return state
-    intents.hold(run.session, one.intent.id, why_not)
+    transitions.hold(run.session, one.intent.id, why_not)
     if isinstance(why_not, BreakerOpen) and state.breaker_reason is None:
         reason = str(why_not.facts["reason"])
         open_breaker(run, reason)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
 from app.chain.adapters.rpc import Provider
-from app.chain.adapters.signer import Signer
-from app.chain.types.transactions import SenderPolicy
+from app.chain.types.sending import SenderPolicy
+
+if TYPE_CHECKING:  # eth_account costs every process that loads it half a second
+    from app.chain.adapters.signer import Signer
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from app.chain.adapters.rpc import Provider
-from app.chain.adapters.signer import Signer
 from app.chain.adapters.transactions import read_market
 from app.chain.queries import attempts, intents
 from app.chain.services.preparation import prepare
@@ -21,8 +21,12 @@ from app.chain.services.reservation import reserve
 from app.chain.services.run import Run
 from app.chain.services.sending import broadcast, newest_attempts
 from app.chain.services.signing import sign
-from app.chain.types.transactions import Attempt, Intent, IntentStatus, Market, SenderPolicy
+from app.chain.types.sending import Market, SenderPolicy
+from app.chain.types.transactions import Attempt, Intent, IntentStatus
 from app.core.db import release
+
+if TYPE_CHECKING:  # eth_account costs every process that loads it half a second
+    from app.chain.adapters.signer import Signer
 
 UNSIGNED = frozenset({IntentStatus.PLANNED, IntentStatus.RESERVED})
 

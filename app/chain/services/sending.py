@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.chain.adapters.transactions import send_raw
 from app.chain.errors import NODE_FAULTS, AlreadyKnown, InsufficientFunds, NonceTooHigh, NonceTooLow, Underpriced
-from app.chain.queries import attempts, intents, signers
+from app.chain.queries import attempts, signers, transitions
 from app.chain.services.run import Run
 from app.chain.types.transactions import Attempt, AttemptOutcome
 from app.core.db import release
@@ -51,12 +51,12 @@ def broadcast(run: Run, signed: Sequence[Attempt]) -> None:
 def _record(run: Run, attempt: Attempt, refusal: AppError | None) -> None:
     if refusal is None or isinstance(refusal, TAKEN):
         attempts.mark_sent(run.session, attempt, run.now, refusal.code if refusal else None)
-        intents.mark_broadcast(run.session, attempt.intent_id, run.now)
+        transitions.mark_broadcast(run.session, attempt.intent_id, run.now)
         return
     attempts.mark_tried(run.session, attempt, run.now, refusal.code)
     if isinstance(refusal, Underpriced):
         return  # the watcher replaces it; and where it may not, it says why in the intent's row
-    intents.hold(run.session, attempt.intent_id, refusal)
+    transitions.hold(run.session, attempt.intent_id, refusal)
     if not isinstance(refusal, PASSING):
         # These bytes can never be mined, but their nonce has to be used: by a transfer of nothing.
-        intents.ask_cancel(run.session, attempt.intent_id, f"the node refused it: {refusal.detail}")
+        transitions.ask_cancel(run.session, attempt.intent_id, f"the node refused it: {refusal.detail}")

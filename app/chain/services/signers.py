@@ -11,7 +11,7 @@ from app.chain.adapters.transactions import read_market
 from app.chain.errors import SignerNotFound
 from app.chain.queries import alarms, signers
 from app.chain.services.halts import BREAKER_OPEN, SIGNER_HALTED
-from app.chain.types.transactions import SignerState
+from app.chain.types.sending import SignerState
 from app.core.db import release
 
 

@@ -13,9 +13,10 @@ from app.chain.errors import FeeCapReached, SpendCapReached
 from app.chain.maths.fees import replacement_fees
 from app.chain.maths.limits import has_room
 from app.chain.maths.readiness import Held, Ready, fee_cap_wei
-from app.chain.queries import attempts, intents, signers
+from app.chain.queries import attempts, signers, transitions
 from app.chain.services.run import Run
-from app.chain.types.transactions import Attempt, AttemptOutcome, Effect, Ledger, UnsignedTransaction
+from app.chain.types.sending import Ledger, UnsignedTransaction
+from app.chain.types.transactions import Attempt, AttemptOutcome, Effect
 from app.core.db import release
 
 
@@ -95,7 +96,7 @@ def _signed(run: Run, one: Ready, numbers: dict[UUID, int]) -> Attempt:
 def _persist(run: Run, signed: Sequence[tuple[Ready, Attempt]], held: Sequence[Held]) -> list[Attempt]:
     state = signers.lock(run.session, *run.key)
     for waiting in held:
-        intents.hold(run.session, waiting.intent.id, waiting.error)
+        transitions.hold(run.session, waiting.intent.id, waiting.error)
     if state.halt_reason is not None:
         return []
     ledger = signers.ledger(run.session, state, run.now)
@@ -106,9 +107,9 @@ def _kept(run: Run, one: Ready, attempt: Attempt, ledger: Ledger) -> bool:
     dearer_wei = max(0, one.max_cost_wei - (one.intent.max_cost_wei or 0))
     # A cancellation costs next to nothing and sets other nonces free: no cap may stand in its way.
     if attempt.effect is Effect.CALL and dearer_wei and not has_room(ledger, dearer_wei, run.policy):
-        intents.hold(run.session, one.intent.id, SpendCapReached(cost_wei=str(one.max_cost_wei)))
+        transitions.hold(run.session, one.intent.id, SpendCapReached(cost_wei=str(one.max_cost_wei)))
         return False
-    moved = intents.sign(
+    moved = transitions.sign(
         run.session,
         attempt.intent_id,
         nonce=attempt.nonce,

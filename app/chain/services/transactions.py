@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.chain.errors import TransactionEnded, TransactionNotFound
-from app.chain.queries import attempts, intents
+from app.chain.queries import attempts, intents, transitions
 from app.chain.services.endings import emit_end
 from app.chain.types.transactions import TERMINAL, Attempt, Intent, IntentStatus
 from app.core.db import new_id
@@ -96,7 +96,7 @@ def cancel_transaction(session: Session, intent_id: UUID, *, now: datetime, reas
     intent = get_intent(session, intent_id)
     if intent.status in TERMINAL:
         raise TransactionEnded(f"The transaction is {intent.status} already.")
-    if intents.end_unsent(session, intent_id, IntentStatus.CANCELLED, now):
+    if transitions.end_unsent(session, intent_id, IntentStatus.CANCELLED, now):
         emit_end(session, intent, IntentStatus.CANCELLED)
     else:
-        intents.ask_cancel(session, intent_id, reason)
+        transitions.ask_cancel(session, intent_id, reason)

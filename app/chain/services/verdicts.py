@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from app.chain.errors import NonceTaken
 from app.chain.maths.tracking import Mined, NonceGone, ReorgedOut, Settled, Verdict, is_expired
-from app.chain.queries import attempts, intents, signers
+from app.chain.queries import attempts, signers, transitions
 from app.chain.services.endings import emit_end, end_mined
 from app.chain.services.run import Run
-from app.chain.types.transactions import Attempt, Effect, Intent, IntentStatus, Receipt, Sightings, WatchReport
+from app.chain.types.sending import Receipt, Sightings, WatchReport
+from app.chain.types.transactions import Attempt, Effect, Intent, IntentStatus
 
 
 def record(run: Run, verdicts: Sequence[tuple[Intent, Verdict]], seen: Sightings) -> WatchReport:
@@ -22,7 +23,7 @@ def record(run: Run, verdicts: Sequence[tuple[Intent, Verdict]], seen: Sightings
     counts = Counter(_apply(run, intent, found) for intent, found in verdicts)
     for intent, _ in verdicts:
         if is_expired(intent, run.now):
-            intents.ask_cancel(run.session, intent.id, "expired")
+            transitions.ask_cancel(run.session, intent.id, "expired")
     run.commit()
     return WatchReport(
         mined=counts["mined"], ended=counts["ended"], reopened=counts["reopened"], displaced=counts["displaced"]
@@ -38,7 +39,7 @@ def _apply(run: Run, intent: Intent, found: Verdict) -> str:
             return "ended" if end_mined(run, intent, attempt, receipt, status) else ""
         case ReorgedOut():
             attempts.unmine(run.session, intent.id)
-            return "reopened" if intents.reopen(run.session, intent.id, run.now) else ""
+            return "reopened" if transitions.reopen(run.session, intent.id, run.now) else ""
         case NonceGone(Attempt() as winner):
             attempts.mark_mined(run.session, winner)
             return "displaced" if displace(run, intent, winner.hash) else ""
@@ -54,7 +55,7 @@ def displace(run: Run, intent: Intent, owner: bytes) -> bool:
     attempts.mark_beaten(run.session, intent.chain_id, intent.signer, intent.nonce)
     ends = intent.effect is Effect.CANCEL
     error = NonceTaken(nonce=intent.nonce, transaction_hash="0x" + owner.hex())
-    if not intents.give_up_nonce(run.session, intent.id, intent.nonce, ends=ends, error=error, now=run.now):
+    if not transitions.give_up_nonce(run.session, intent.id, intent.nonce, ends=ends, error=error, now=run.now):
         return False
     if ends:
         emit_end(run.session, intent, IntentStatus.CANCELLED, error=error)
@@ -66,7 +67,7 @@ def _mine(run: Run, intent: Intent, attempt: Attempt, receipt: Receipt) -> bool:
     known = intent.status is IntentStatus.MINED and intent.transaction_hash == receipt.transaction_hash
     if known and intent.block_hash == receipt.block_hash:
         return False
-    if not intents.mine(run.session, intent.id, receipt, run.now):
+    if not transitions.mine(run.session, intent.id, receipt, run.now):
         return False
     attempts.mark_mined(run.session, attempt)
     return True

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
 from app.chain.adapters.rpc import Provider
-from app.chain.adapters.signer import Signer
 from app.chain.adapters.transactions import read_market, read_sightings
 from app.chain.maths.tracking import is_due_again, needs_replacement, verdict
 from app.chain.queries import attempts, intents
@@ -23,8 +23,12 @@ from app.chain.services.run import Run
 from app.chain.services.sender import UNSIGNED, drive
 from app.chain.services.sending import newest_attempts
 from app.chain.services.verdicts import record
-from app.chain.types.transactions import Attempt, Intent, SenderPolicy, Sightings, WatchReport
+from app.chain.types.sending import SenderPolicy, Sightings, WatchReport
+from app.chain.types.transactions import Attempt, Intent
 from app.core.db import release
+
+if TYPE_CHECKING:  # eth_account costs every process that loads it half a second
+    from app.chain.adapters.signer import Signer
 
 
 def watch(
