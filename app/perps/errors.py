@@ -47,13 +47,6 @@ class HealthUnknown(Unavailable):
     code = "perps.health_unknown"
 
 
-class CrossMargin(AppError):
-    """The position's collateral is its account's: it has no health of its own."""
-
-    code = "perps.cross_margin"
-    status = 409
-
-
 class PositionHealthy(Conflict):
     """The position may not be liquidated at the present price."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Row, delete, select, text, tuple_
+from sqlalchemy import Row, Table, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,7 @@ from app.perps.maths.trigger import trigger_key
 from app.perps.models import PerpsPosition
 from app.perps.types.positions import Place, Position, PositionStatus, Side
 
-TABLE = PerpsPosition.__table__
+TABLE = cast(Table, PerpsPosition.__table__)
 COLUMNS = [column.name for column in TABLE.columns]
 KEY = ("protocol", "key")
 
@@ -35,21 +35,15 @@ def positions_by_key(session: Session, protocol: str, keys: Collection[str]) -> 
     return {row.key: as_position(row) for row in rows}
 
 
-def find_positions(session: Session, pairs: Iterable[tuple[str, str]]) -> list[Position]:
-    """The positions with these (protocol, key), in no order."""
-    rows = session.execute(select(TABLE).where(tuple_(TABLE.c.protocol, TABLE.c.key).in_(list(pairs))))
-    return [as_position(row) for row in rows]
-
-
 def write(session: Session, positions: Sequence[Position]) -> None:
     """Insert or replace whole rows."""
     if not positions:
         return
-    statement = insert(PerpsPosition)
+    statement = insert(TABLE)
     replaced = {name: statement.excluded[name] for name in COLUMNS if name not in KEY}
-    session.execute(
-        statement.on_conflict_do_update(index_elements=KEY, set_=replaced), [_values(one) for one in positions]
-    )
+    # RETURNING makes the driver send many rows a statement; without it, one by one, in twice the time.
+    upsert = statement.on_conflict_do_update(index_elements=KEY, set_=replaced).returning(TABLE.c.key)
+    session.execute(upsert, [_values(one) for one in positions])
 
 
 def remove(session: Session, protocol: str, keys: Collection[str]) -> None:
