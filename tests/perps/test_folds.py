@@ -189,3 +189,25 @@ def test_a_feed_that_is_followed_keeps_its_name_and_a_taken_name_is_told_apart(
     history.fold(3, market_added(1), market_added(2))
     names = session.execute(text("SELECT symbol FROM oracle_feeds ORDER BY symbol")).scalars().all()
     assert names == ["ETH/USD", f"ETH/USD 0x{FEEDS[1].price_id.hex()}", "XBT"]
+
+
+def test_a_key_that_opens_again_goes_on_in_its_row(history: History) -> None:
+    history.fold(3, market_added(1), opened(1))
+    history.fold(4, closed(1))
+    history.fold(5, opened(1, is_long=False, size=2 * WAD))
+    (position,) = history.rows("perps_positions")
+    assert (position["status"], position["side"], position["size_wad"]) == ("open", "short", 2 * WAD)
+    assert (position["exit_price_wad"], position["opened_block_number"]) == (None, 5)
+    # What it has won and paid in its life adds up.
+    assert (position["realized_pnl_wad"], position["accumulated_funding_wad"]) == (100 * WAD, 3 * WAD)
+    assert position["fees_wad"] == 2 * WAD
+    assert history.rows("perps_markets")[0]["total_short_wad"] == 2 * WAD
+
+
+def test_what_comes_after_the_end_changes_nothing_but_its_place(history: History) -> None:
+    history.fold(3, market_added(1), opened(1))
+    history.fold(4, closed(1))
+    history.fold(5, liquidated(1), collateral_changed(1, WAD))
+    (position,) = history.rows("perps_positions")
+    assert (position["status"], position["collateral_wad"], position["block_number"]) == ("closed", 100 * WAD, 5)
+    assert history.rows("perps_liquidations") == []
