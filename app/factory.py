@@ -32,6 +32,7 @@ from app.oracle.adapters import from_settings as oracle_from_settings
 from app.oracle.queries.gauges import GAUGES as ORACLE_GAUGES
 from app.oracle.routes import BLUEPRINTS as ORACLE_BLUEPRINTS
 from app.oracle.services.read import get_quotes
+from app.perps.queries.gauges import GAUGES as PERPS_GAUGES
 from app.perps.routes import BLUEPRINTS as PERPS_BLUEPRINTS
 from app.perps.services.parts import Seeing
 from app.perps.services.protocols import perps_protocols
@@ -46,7 +47,7 @@ BLUEPRINTS = (
     *PERPS_BLUEPRINTS,
     *OPS_BLUEPRINTS,
 )
-GAUGES = (*JOBS_GAUGES, *CHAIN_GAUGES, *ORACLE_GAUGES)
+GAUGES = (*JOBS_GAUGES, *CHAIN_GAUGES, *ORACLE_GAUGES, *PERPS_GAUGES)
 
 
 def create_app(settings: Settings | None = None, *, authenticate: Authenticator | None = None) -> Flask:

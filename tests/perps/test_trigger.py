@@ -19,14 +19,14 @@ def is_candidate(found: Holding, price: int, index: int, margin: Margin) -> bool
     return trigger_key(found) >= trigger_bound(found.side, price, index, margin)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(holdings, prices, indexes, margins)
 def test_no_unhealthy_position_is_missed(found: Holding, price: int, index: int, margin: Margin) -> None:
     if is_liquidatable(found, price, index, margin):
         assert is_candidate(found, price, index, margin)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(holdings, indexes, margins, st.integers(-3, 3))
 def test_nor_one_within_units_of_its_margin(found: Holding, index: int, margin: Margin, units: int) -> None:
     """The price is put where the position stands at its margin, give or take a few units."""
