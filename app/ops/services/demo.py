@@ -57,7 +57,7 @@ def demo(root: Path, outer: RunFolder, seed: int, report: Path, say: Callable[[s
         roles = [*plan.roles, _play(plan, api, seed, report)]
         supervisor = Supervisor(roles, run, environment=plan.environment, root=root, say=say)
         code = supervisor.run(lambda: say(f"The stack is up: {api}/docs; logs: {run.logs}"))
-    return INTERRUPTED if code is None or code < 0 else code
+    return INTERRUPTED if code is None else code
 
 
 def _play(plan: Plan, api: str, seed: int, report: Path) -> Role:

@@ -48,8 +48,8 @@ class Supervisor:
     def run(self, when_ready: Callable[[], None]) -> int | None:
         """Start all, call `when_ready`, watch until a stop signal or the end of an errand, stop all.
 
-        Returns the errand's exit code, below zero when a signal ended it; None without one. Raises ServerFailed when a
-        role does not start; everything has been stopped by then.
+        Returns the errand's exit code, or None when a signal came first. Raises ServerFailed when a role does not
+        start; everything has been stopped by then.
         """
         with self._signals:
             self._record()
@@ -64,6 +64,8 @@ class Supervisor:
             finally:
                 self._stop_all()
                 self._run.forget_stack()
+        if self._signals.requested:
+            return None
         return next((child.exit_code for child in self._children if child.role.errand), None)
 
     def _start_all(self) -> None:
