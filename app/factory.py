@@ -14,6 +14,7 @@ from app.chain.queries.gauges import GAUGES as CHAIN_GAUGES
 from app.chain.routes import BLUEPRINTS as CHAIN_BLUEPRINTS
 from app.chain.services.parts import load_protocols
 from app.core.clock import utc_now
+from app.core.failpoints import arm
 from app.core.http.guard import Authenticator
 from app.core.http.principal import Credentials, Principal
 from app.core.http.shell import Shell, finish_shell, make_shell
@@ -55,6 +56,7 @@ def create_app(settings: Settings | None = None, *, authenticate: Authenticator 
     if settings is None:  # granian's entry: this is a process of its own
         settings = load_settings()
         configure_logging(settings)
+        arm(**settings.failpoint.model_dump())
     metrics = Metrics(GAUGES)
     app, api = make_shell(shell_of(settings), metrics=metrics)
     accounts = accounts_from_settings(app, settings)

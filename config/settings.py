@@ -196,6 +196,15 @@ class FlowerSettings(Group):
     )
 
 
+class FailpointSettings(Group):
+    """Tests only: where a process dies, once (app/core/failpoints.py lists the places)."""
+
+    name: str | None = Field(None, description="the place; unset: none. Production refuses to start with one")
+    hit: int = Field(1, ge=1, description="at the so-many-th passing")
+    action: Literal["kill", "kill_worker", "stop", "hang"] = Field("kill", description="what happens there")
+    once_file: str | None = Field(None, description="made by the first process that strikes; the others then pass")
+
+
 class Settings(BaseSettings):
     """The whole of the configuration; `load_settings()` builds it once at each process's edge."""
 
@@ -228,6 +237,7 @@ class Settings(BaseSettings):
     oracle: OracleSettings = OracleSettings()
     perps: PerpsSettings = PerpsSettings()
     flower: FlowerSettings = FlowerSettings()
+    failpoint: FailpointSettings = FailpointSettings()
 
     @field_validator("database_url")
     @classmethod
@@ -274,6 +284,8 @@ def unsafe_values(settings: Settings) -> list[str]:
         found.append("BROKER_URL and CACHE_URL name the same Redis: the cache may evict, the broker must not")
     if settings.accounts.password_memory_kib < MIN_PASSWORD_MEMORY_KIB or settings.accounts.password_time_cost < 2:
         found.append(f"ACCOUNTS__PASSWORD_* is below {MIN_PASSWORD_MEMORY_KIB} KiB and two passes")
+    if settings.failpoint.name is not None:
+        found.append("FAILPOINT__NAME is set: it makes a process die")
     if settings.jobs.callback_allow_private:
         found.append("JOBS__CALLBACK_ALLOW_PRIVATE is on")
     if "*" in settings.http.trusted_hosts:

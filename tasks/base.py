@@ -18,6 +18,7 @@ from celery import Task
 from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
+from app.core.failpoints import failpoint
 from app.core.logging import get_logger
 from app.jobs.errors import InvalidParams, LeaseLost, TimedOut
 from app.jobs.services.claim import claim_jobs, end_attempts, put_aside
@@ -77,8 +78,10 @@ def process_message(context: Runtime, kind: JobKind, work: Callable[[Any], Any],
 def claim_all(context: Runtime, kind: JobKind, ids: Sequence[UUID]) -> list[Claim]:
     """Claim in one committed statement; a serial job that must wait is put aside until its turn."""
     lease, worker = context.settings.jobs.lease_seconds, context.worker
+    failpoint("worker.claim.before")
     with context.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         claims = claim_jobs(connection, kind, ids, lease_seconds=lease, worker=worker)
+    failpoint("worker.claim.after")
     if not claims and kind.serial_key:
         with context.engine.begin() as connection:
             put_aside(connection, ids[0])
@@ -166,9 +169,12 @@ def classify(kind: JobKind, run: JobRun, error: Exception) -> Outcome:
 
 def commit(session: Session, ended: Sequence[tuple[JobRun, Outcome]]) -> None:
     """Write the outcomes in the session's transaction and commit; when a claim is lost, nothing of it is written."""
+    failpoint("worker.finish.before")
     try:
         end_attempts(session, [(run.claim, outcome) for run, outcome in ended])
     except LeaseLost:
         session.rollback()
         raise
+    failpoint("worker.finish.written")
     session.commit()
+    failpoint("worker.finish.after")

@@ -13,6 +13,7 @@ from celery.beat import Scheduler, Service
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.core.failpoints import failpoint
 from app.core.logging import get_logger
 from app.jobs.services.schedules import tick
 from app.menu import MENU
@@ -48,7 +49,9 @@ class PostgresScheduler(Scheduler):
             with Session(context.engine) as session:
                 fired = 0
                 while fired < MOST_SCHEDULES_A_TICK and tick(session, MENU) is not None:
+                    failpoint("beat.commit.before")
                     session.commit()
+                    failpoint("beat.commit.after")
                     fired += 1
         except SQLAlchemyError as error:
             log.warning("beat_tick_failed", reason=type(error).__name__)

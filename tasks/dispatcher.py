@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from app.core.db import make_engine
 from app.core.errors import Unavailable
+from app.core.failpoints import arm
 from app.core.logging import get_logger
 from app.core.redis import make_blocking_redis, make_redis
 from app.jobs.adapters.celery_broker import CeleryBroker
@@ -129,6 +130,7 @@ def make_dispatcher(settings: Settings, menu: Menu) -> Dispatcher:
 def serve(settings: Settings, menu: Menu = MENU) -> None:
     """One dispatcher until SIGTERM or SIGINT: what `manage.py dispatcher` runs."""
     configure_logging(settings)
+    arm(**settings.failpoint.model_dump())
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

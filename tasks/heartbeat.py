@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.core.failpoints import failpoint
 from app.core.logging import get_logger
 from app.jobs.services.claim import extend_leases
 from app.jobs.services.run import JobRun
@@ -70,6 +71,7 @@ class Heartbeat:
     def _beat(self, group: _Watched) -> None:
         runs = group.runs
         started = time.monotonic()
+        failpoint("worker.heartbeat")
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 still_ours = extend_leases(

@@ -20,6 +20,7 @@ from app.chain.types.protocols import Protocol
 from app.chain.types.sending import SenderPolicy
 from app.core.clock import utc_now
 from app.core.db import make_engine
+from app.core.failpoints import arm
 from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
 from app.oracle.adapters import OracleParts
@@ -41,6 +42,7 @@ class Runtime:
     def __init__(self, settings: Settings):
         self.settings = settings
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
+        arm(**settings.failpoint.model_dump())
 
     @cached_property
     def engine(self) -> Engine:

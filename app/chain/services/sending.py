@@ -12,6 +12,7 @@ from app.chain.services.run import Run
 from app.chain.types.transactions import Attempt, AttemptOutcome
 from app.core.db import release
 from app.core.errors import AppError
+from app.core.failpoints import failpoint
 
 # The node has these bytes, or the chain has used their nonce: which hash used it, the receipts say.
 TAKEN = (AlreadyKnown, NonceTooLow)
@@ -42,7 +43,9 @@ def broadcast(run: Run, signed: Sequence[Attempt]) -> None:
     release(run.session)
     if state is None or state.halt_reason is not None:
         return
+    failpoint("sender.broadcast.before")
     refusals = send_raw(run.rpc, [attempt.raw for attempt in signed])
+    failpoint("sender.broadcast.after")
     for attempt, refusal in zip(signed, refusals, strict=True):
         _record(run, attempt, refusal)
     run.commit()

@@ -13,6 +13,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.core.failpoints import failpoint
 from app.core.http.problems import on_unforeseen
 from app.core.logging import get_logger
 
@@ -33,7 +34,9 @@ def after_commit(callback: Callable[[], object]) -> None:
 
 def commit_request() -> None:
     """Commit now and run the callbacks; the request may go on in a new transaction. Raises what the database raises."""
+    failpoint("api.commit.before")
     current_session().commit()
+    failpoint("api.commit.after")
     callbacks, g.after_commit = _callbacks(), []
     for callback in callbacks:
         try:

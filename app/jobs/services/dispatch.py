@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from app.core.failpoints import failpoint
 from app.core.logging import get_logger
 from app.jobs.adapters.celery_broker import CeleryBroker, Message
 from app.jobs.errors import EffectInDoubt, Poisoned
@@ -37,7 +38,9 @@ def publish_ready(
     messages = [Message(kind, (row.id,), row.dispatch_count) for kind, row in known if not kind.bulk]
     messages += _bulk_messages([(kind, row) for kind, row in known if kind.bulk], bulk_size)
     if messages:
+        failpoint("dispatch.publish.before")
         broker.publish(messages)
+        failpoint("dispatch.publish.after")
     return len(rows)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
+from app.core.failpoints import failpoint
 from app.jobs.adapters.event_stream import EventStream
 from app.jobs.queries import outbox as queries
 
@@ -26,7 +27,9 @@ def publish_events(session: Session, stream: EventStream, *, commit: Callable[[]
     commit()
     if not events:
         return 0
+    failpoint("outbox.publish.before")
     stream.publish(events)
+    failpoint("outbox.publish.after")
     queries.mark_published(session, events[-1].number)
     commit()
     return len(events)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.core.failpoints import failpoint
 from app.jobs.errors import CancelRequested, EffectInDoubt, LeaseLost
 from app.jobs.queries import claim as queries
 from app.jobs.queries import effects
@@ -70,7 +71,9 @@ class JobRun:
             self.session.rollback()
             self.lost.set()
             raise LeaseLost()
+        failpoint("worker.step.before")
         self.session.commit()
+        failpoint("worker.step.after")
         if cancelled:
             self.cancelled.set()
             raise CancelRequested()
