@@ -10,11 +10,13 @@ from uuid import UUID
 
 from flask import Response, current_app, g, jsonify, request
 from marshmallow import ValidationError
+from sqlalchemy import Row
 
 from app.core.errors import AppError, BadRequest, Forbidden, InvalidInput
 from app.core.http.field_errors import field_errors
 from app.core.http.guard import current_principal
 from app.core.http.problems import type_uri
+from app.core.http.schema import shared
 from app.core.http.unit_of_work import after_commit, commit_request, current_session
 from app.jobs.adapters.wake import Waker
 from app.jobs.schemas import JobSchema, NewJobSchema
@@ -58,7 +60,7 @@ def reply(body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | 
 
 def show(job: Any) -> dict[str, Any]:
     """A job's row as JSON."""
-    shown: dict[str, Any] = JobSchema().dump(job)
+    shown: dict[str, Any] = shared(JobSchema).dump(job)
     return shown
 
 
@@ -154,18 +156,18 @@ def replay_header(replayed: bool) -> dict[str, str]:
 def batch_body(item: dict[str, Any]) -> dict[str, Any] | AppError:
     """One item of a batch, checked as a single submission would be; or what is wrong with it."""
     try:
-        body: dict[str, Any] = NewJobSchema().load(item)
+        body: dict[str, Any] = shared(NewJobSchema).load(item)
     except ValidationError as error:
         return InvalidInput(errors=field_errors(error.messages))
     return body
 
 
-def batch_item(answer: UUID | AppError, found: Mapping[UUID, Any]) -> dict[str, Any]:
+def batch_item(answer: Row[Any] | AppError) -> dict[str, Any]:
     """One item of a batch's answer: the job, or the problem that refused it."""
     if isinstance(answer, AppError):
         problem = answer.as_dict() | {"type": type_uri(answer.code), "status": answer.status}
         return {"status": answer.status, "job": None, "problem": problem}
-    return {"status": 202, "job": show(found[answer]), "problem": None}
+    return {"status": 202, "job": show(answer), "problem": None}
 
 
 def show_kind(kind: JobKind) -> dict[str, Any]:
