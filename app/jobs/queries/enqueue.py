@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, text
+from sqlalchemy import Connection, Row, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
@@ -59,7 +59,7 @@ STORE_ANSWER = text(
 ).bindparams(bindparam("answer", type_=JSONB))
 
 
-def insert_jobs(session: Session, rows: Sequence[dict[str, Any]]) -> dict[UUID, Row[Any]]:
+def insert_jobs(session: Session | Connection, rows: Sequence[dict[str, Any]]) -> dict[UUID, Row[Any]]:
     """Insert; returns by id those that went in, as a client sees them. O(rows), one round trip."""
     found = session.execute(INSERT_JOBS, {"jobs": json.dumps(rows, default=str)})
     return {row.id: row for row in found}

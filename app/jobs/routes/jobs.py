@@ -50,6 +50,10 @@ def submit(body: dict[str, Any]) -> Response:
     key = idempotency_key()
     job = new_job(body, submission(key))
 
+    if key is None and edge().together.takes(job.kind):
+        after_commit(edge().waker.wake)
+        return accepted(show(edge().together.enqueue(job)), False)
+
     def act() -> dict[str, Any]:
         return show(enqueue_row(current_session(), job))
 

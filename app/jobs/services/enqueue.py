@@ -78,7 +78,7 @@ def enqueue_all(session: Session, jobs: Sequence[NewJob]) -> list[UUID | Refused
 
 def enqueue_rows(session: Session, jobs: Sequence[NewJob]) -> list[Row[Any] | Refused]:
     """The same, giving the jobs as a client sees them."""
-    rows = [_row(job) for job in jobs]
+    rows = [row_of(job) for job in jobs]
     inserted = queries.insert_jobs(session, rows)
     return [inserted[row["id"]] if row["id"] in inserted else _refusal(session, row["overlap_key"]) for row in rows]
 
@@ -87,7 +87,8 @@ def _refusal(session: Session, overlap_key: str) -> Refused:
     return Refused(overlap_key, queries.find_live_by_overlap(session, overlap_key))
 
 
-def _row(job: NewJob) -> dict[str, Any]:
+def row_of(job: NewJob) -> dict[str, Any]:
+    """A job as the inserting statement takes it, with its new id."""
     kind = job.kind
     loaded = shared(kind.params).load(dict(job.params)) if kind.overlap_key or kind.serial_key else {}
     return {
