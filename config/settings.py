@@ -7,6 +7,7 @@ A nested value is set with two underscores: `JOBS__LEASE_SECONDS=10`.
 from __future__ import annotations
 
 import os
+import re
 from decimal import Decimal
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -189,11 +190,20 @@ class PerpsSettings(Group):
 class FlowerSettings(Group):
     """Flower, read-only and behind a password."""
 
-    port: int = Field(5555, ge=1, le=65535, description="its port on 127.0.0.1")
-    user: str = Field("operator", description="its login")
+    host: str = Field("127.0.0.1", description="the address it listens on")
+    port: int = Field(5555, ge=1, le=65535, description="its port")
+    user: str = Field("operator", pattern=r"^[!-9;-~]+$", description="its login, without a colon")
     password: SecretStr = Field(
         SecretStr(DEVELOPMENT_SECRET), description="and password; `make up` makes one when none is given"
     )
+
+    @field_validator("password")
+    @classmethod
+    def _printable(cls, value: SecretStr) -> SecretStr:
+        # Flower compares text that may hold ASCII only, and answers 500 to anything else.
+        if not re.fullmatch(r"[ -~]+", value.get_secret_value()):
+            raise ValueError("must be printable ASCII, and not empty")
+        return value
 
 
 class FailpointSettings(Group):
