@@ -24,7 +24,7 @@ from app.ops.adapters.process import free_port
 from app.ops.adapters.run_folder import RunFolder
 from tests.ops.conftest import ROOT, RUNS, copied_checkout
 
-START_SECONDS = 150
+START_SECONDS = 240
 ONE_ETHER_WEI = 10**18
 SHORT_INTERVALS = {"CHAIN__CONFIRMATIONS": "1", "CHAIN__WATCH_SECONDS": "1", "PERPS__PRICE_SECONDS": "2"}
 

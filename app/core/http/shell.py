@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask import Flask
 from flask_cors import CORS
@@ -46,8 +46,8 @@ CORS_ANSWER_HEADERS = (
 class Shell:
     """What the HTTP edge needs to know; the factory fills it from settings."""
 
-    database_url: str
-    cache_url: str
+    database_url: str = field(repr=False)
+    cache_url: str = field(repr=False)
     threads: int
     production: bool
     trusted_hosts: tuple[str, ...]
