@@ -44,6 +44,7 @@ def engine_options(pool_size: int) -> dict[str, object]:
         "pool_size": pool_size,
         "max_overflow": 0,
         "pool_timeout": 5,
+        "hide_parameters": True,  # an error's text goes to the log, and parameters hold password hashes
         "connect_args": {
             "connect_timeout": 5,
             "application_name": "watchkeeper",

@@ -125,7 +125,11 @@ def stack(run: RunFolder) -> Iterator[Callable[..., StackProcess]]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the checkout's files under a folder that, like a home, only its owner may enter."""
-    home = tmp_path / "a home"
+    return copied_checkout(tmp_path / "a home")
+
+
+def copied_checkout(home: Path) -> Path:
+    """The copy, in a new folder `home`."""
     home.mkdir(mode=0o700)
     copy = home / "check out"
     for name in subprocess.run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask
@@ -48,8 +48,8 @@ CORS_ANSWER_HEADERS = (
 class Shell:
     """What the HTTP edge needs to know; the factory fills it from settings."""
 
-    database_url: str
-    cache_url: str
+    database_url: str = field(repr=False)
+    cache_url: str = field(repr=False)
     threads: int
     production: bool
     trusted_hosts: tuple[str, ...]
