@@ -81,7 +81,7 @@ RESCUE = text(
             WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
             ELSE 'queued' END AS status
         FROM jobs WHERE status = 'running' AND lease_until < statement_timestamp()
-        ORDER BY lease_until LIMIT 100 FOR UPDATE SKIP LOCKED
+        LIMIT 100 FOR UPDATE SKIP LOCKED
     ) AS v
     WHERE j.id = v.id
     RETURNING j.id, j.kind, j.status, j.crashes, j.worker
@@ -159,7 +159,7 @@ def forget_all(session: Session) -> int:
 
 
 def rescue(session: Session, *, max_crashes: int, poisoned: str, in_doubt: str) -> list[Row[Any]]:
-    """Take up to 100 jobs from dead workers; the two errors are JSON. O(expired leases)."""
+    """Take up to 100 jobs from dead workers; the two errors are JSON. O(running jobs)."""
     values = {"max_crashes": max_crashes, "poisoned": poisoned, "in_doubt": in_doubt}
     return list(session.execute(RESCUE, values))
 
