@@ -104,7 +104,7 @@ def report(small: Engine, large: Engine, choices: Choices = EVERY) -> list[Row]:
     the dearest page there is, held against what it may walk at the most.
     """
     steps = buffers_per_claim(small), buffers_per_claim(large)
-    found = [Row(f"buffers: {name}", touched, steps[1][name]) for name, touched in steps[0].items()]
+    found = [Row(f"buffers: {name}", mean, steps[1][name]) for name, mean in steps[0].items()]
     pages = buffers_per_page(small, choices), buffers_per_page(large, choices)
     for name, page in pages[0].items():
         if page.is_whole and page.rows >= LIMIT and pages[1][name].rows >= LIMIT:
@@ -125,19 +125,19 @@ def fill(engine: Engine, rows: int, archived: int = ARCHIVED) -> None:
 
 def buffers_per_claim(engine: Engine) -> dict[str, float]:
     """Mean buffers of what happens to a job: dispatch (a job of a full window), claim, heartbeat, finish, find."""
-    touched: dict[str, list[float]] = {"claim": [], "heartbeat": [], "finish": [], "find": []}
+    found: dict[str, list[float]] = {"claim": [], "heartbeat": [], "finish": [], "find": []}
     with engine.connect() as connection:
         ids = connection.scalars(text(READY), {"most": CLAIMS}).all()
         connection.rollback()
         for job_id in ids:
             for name, (statement, values) in _life(job_id).items():
-                touched[name].append(_buffers(explain(connection, statement, values)))
+                found[name].append(touched(explain(connection, statement, values)))
                 connection.commit()
         windows = {"queues": list(Queue), "sizes": [WINDOW] * len(Queue)}
         plan = explain(connection, dispatch.FILL, windows)
         connection.rollback()
-    means = {name: sum(found) / len(found) for name, found in touched.items()}
-    return {"dispatch": _buffers(plan) / plan["Actual Rows"], **means}
+    means = {name: sum(figures) / len(figures) for name, figures in found.items()}
+    return {"dispatch": touched(plan) / plan["Actual Rows"], **means}
 
 
 def _life(job_id: UUID) -> dict[str, tuple[Any, dict[str, Any]]]:
@@ -170,7 +170,7 @@ def buffers_per_page(engine: Engine, choices: Choices = EVERY) -> dict[tuple[str
         for name, wanted in combinations(choices):
             page = read.page_of_jobs(wanted, before=deep if "deep" in name else None, limit=LIMIT)
             plan = explain(connection, page, {})
-            costs[name] = PageCost(_buffers(plan), plan["Actual Rows"], not read.left_out_by(wanted))
+            costs[name] = PageCost(touched(plan), plan["Actual Rows"], not read.left_out_by(wanted))
     return costs
 
 
@@ -209,7 +209,8 @@ def explain(connection: Connection, statement: Any, values: Mapping[str, Any]) -
     return dict(answer["Plan"])
 
 
-def _buffers(plan: Mapping[str, Any]) -> float:
+def touched(plan: Mapping[str, Any]) -> float:
+    """The shared buffers of a plan that was executed."""
     return float(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 

@@ -119,7 +119,7 @@ ARCHIVE = text(
     WITH gone AS (
         DELETE FROM jobs WHERE id IN (
             SELECT id FROM jobs WHERE finished_at < statement_timestamp() - make_interval(secs => :after)
-            ORDER BY finished_at LIMIT 1000 FOR UPDATE SKIP LOCKED)
+            ORDER BY finished_at LIMIT :most FOR UPDATE SKIP LOCKED)
         RETURNING {ARCHIVE_COLUMNS}
     )
     INSERT INTO jobs_archive ({ARCHIVE_COLUMNS}) SELECT {ARCHIVE_COLUMNS} FROM gone
@@ -129,7 +129,7 @@ DROP_OLD_KEYS = text(
     """
     DELETE FROM job_keys WHERE (principal, route, key) IN (
         SELECT principal, route, key FROM job_keys WHERE expires_at < statement_timestamp()
-        ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED)
+        ORDER BY expires_at LIMIT :most FOR UPDATE SKIP LOCKED)
     """
 )
 
@@ -180,11 +180,11 @@ def mark_callbacks(session: Session, deliveries: Sequence[tuple[UUID, UUID]]) ->
     session.execute(MARK_CALLBACKS, values)
 
 
-def archive(session: Session, *, after: float) -> int:
-    """Move up to 1,000 ended jobs out of the live table; returns how many."""
-    return int(session.execute(ARCHIVE, {"after": after}).rowcount)  # type: ignore[attr-defined]
+def archive(session: Session, *, after: float, most: int) -> int:
+    """Move up to `most` ended jobs out of the live table; returns how many."""
+    return int(session.execute(ARCHIVE, {"after": after, "most": most}).rowcount)  # type: ignore[attr-defined]
 
 
-def drop_old_keys(session: Session) -> int:
-    """Forget up to 1,000 expired Idempotency-Keys; returns how many."""
-    return int(session.execute(DROP_OLD_KEYS).rowcount)  # type: ignore[attr-defined]
+def drop_old_keys(session: Session, *, most: int) -> int:
+    """Forget up to `most` expired Idempotency-Keys; returns how many."""
+    return int(session.execute(DROP_OLD_KEYS, {"most": most}).rowcount)  # type: ignore[attr-defined]

@@ -20,6 +20,7 @@ from app.jobs.types import SYSTEM, JobKind, Menu, NewJob
 
 log = get_logger(__name__)
 Commit = Callable[[], None]
+SWEPT_AT_ONCE = 250
 
 
 def publish_ready(
@@ -97,6 +98,8 @@ def start_callbacks(session: Session) -> int:
     return len(due)
 
 
-def sweep(session: Session, *, archive_after_seconds: float) -> int:
-    """Move ended jobs to the archive and forget expired keys; returns how many rows went."""
-    return queries.archive(session, after=archive_after_seconds) + queries.drop_old_keys(session)
+def sweep(session: Session, *, archive_after_seconds: float) -> bool:
+    """Move a batch of ended jobs to the archive and forget expired keys; true when either batch was full."""
+    archived = queries.archive(session, after=archive_after_seconds, most=SWEPT_AT_ONCE)
+    dropped = queries.drop_old_keys(session, most=SWEPT_AT_ONCE)
+    return SWEPT_AT_ONCE in (archived, dropped)
