@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 from app.accounts.adapters.argon2 import Passwords
 from app.accounts.services.users import create_user
 from app.core.clock import utc_now
+from app.core.http.places import server_threads
 from app.core.http.principal import Origin
-from app.core.http.shedding import server_threads
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.ops.adapters.process import ServerProcess, free_port
 

@@ -15,9 +15,10 @@ from app.core.http.docs import install_docs
 from app.core.http.guard import Authenticator, install_guard
 from app.core.http.hosts import install_hosts
 from app.core.http.limits import Limits, install_limits
+from app.core.http.places import connections
 from app.core.http.problems import install_problems
 from app.core.http.request_log import install_request_log
-from app.core.http.shedding import connections, install_shedding
+from app.core.http.shedding import install_shedding
 from app.core.http.unit_of_work import install_unit_of_work
 from app.core.metrics import Metrics
 

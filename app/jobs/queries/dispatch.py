@@ -13,8 +13,8 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 # Fills each queue's window. One index probe a (queue, priority); the rows come in the index's own order, so nothing is
-# sorted and the backlog behind the window is never read. The mark may commit asynchronously: lost, the job is sent
-# twice.
+# sorted and the backlog behind the window is never read. An array, not a join: its guess at the rows picked would have
+# the planner read the whole table. The mark may commit asynchronously: lost, the job is sent twice.
 FILL = text(
     """
     WITH how AS (SELECT set_config('synchronous_commit', 'off', true)),
@@ -35,7 +35,7 @@ FILL = text(
         ) AS p
     )
     UPDATE jobs j SET dispatched_at = statement_timestamp(), dispatch_count = j.dispatch_count + 1
-    FROM picked WHERE j.id = picked.id
+    WHERE j.id = ANY(ARRAY(SELECT id FROM picked))
     RETURNING j.id, j.kind, j.queue, j.dispatch_count, j.priority, j.run_at
     """
 )
@@ -48,12 +48,12 @@ OUTSTANDING = text(
 # doubles with each sending, so that messages which only wait in a busy worker's hands do not multiply.
 FORGET = text(
     """
-    UPDATE jobs SET dispatched_at = NULL WHERE id IN (
+    UPDATE jobs SET dispatched_at = NULL WHERE id = ANY(ARRAY(
         SELECT id FROM jobs
         WHERE queue = :queue AND status = 'queued' AND dispatched_at IS NOT NULL
           AND dispatched_at < statement_timestamp()
               - make_interval(secs => :after * least(2 ^ greatest(dispatch_count - 1, 0), 64))
-        ORDER BY dispatched_at LIMIT :missing FOR UPDATE SKIP LOCKED)
+        ORDER BY dispatched_at LIMIT :missing FOR UPDATE SKIP LOCKED))
     """
 )
 FORGET_ALL = text(
@@ -91,8 +91,8 @@ RESCUE = text(
 EXPIRE = text(
     """
     UPDATE jobs SET status = 'expired', finished_at = statement_timestamp(), dispatched_at = NULL, blocked = false
-    WHERE id IN (SELECT id FROM jobs WHERE status = 'queued' AND expires_at < statement_timestamp()
-                 ORDER BY expires_at LIMIT 500 FOR UPDATE SKIP LOCKED)
+    WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE status = 'queued' AND expires_at < statement_timestamp()
+                         ORDER BY expires_at LIMIT 500 FOR UPDATE SKIP LOCKED))
     RETURNING id
     """
 )
@@ -117,9 +117,9 @@ ARCHIVE_COLUMNS = """id, finished_at, kind, principal, queue, priority, status, 
 ARCHIVE = text(
     f"""
     WITH gone AS (
-        DELETE FROM jobs WHERE id IN (
+        DELETE FROM jobs WHERE id = ANY(ARRAY(
             SELECT id FROM jobs WHERE finished_at < statement_timestamp() - make_interval(secs => :after)
-            ORDER BY finished_at LIMIT :most FOR UPDATE SKIP LOCKED)
+            ORDER BY finished_at LIMIT :most FOR UPDATE SKIP LOCKED))
         RETURNING {ARCHIVE_COLUMNS}
     )
     INSERT INTO jobs_archive ({ARCHIVE_COLUMNS}) SELECT {ARCHIVE_COLUMNS} FROM gone

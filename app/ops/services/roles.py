@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from app.core.http.shedding import server_threads
+from app.core.http.places import server_threads
 from app.ops.adapters import probes
 from app.ops.adapters.run_folder import RunFolder
 from app.ops.types import Role, Stage
