@@ -70,7 +70,7 @@ MADE = """
 """
 COLUMNS = """id, kind, principal, queue, priority, status, params, run_at, max_attempts, attempt, fence, schedule,
     slot_at, result, request_id, created_at, started_at, finished_at"""
-VALUES = """id, kind, principal, queue, CASE WHEN schedule IS NULL THEN 5 ELSE 3 END, status,
+VALUES = """id, kind, principal, queue, 5, status,
     jsonb_build_object('note', md5(CAST(n AS text)), 'number', n),
     made_at + CASE WHEN n % 40 = 0 THEN interval '30 days' ELSE interval '0' END, 5,
     CASE WHEN status = 'queued' THEN 0 ELSE 1 END, CASE WHEN status = 'queued' THEN 0 ELSE 1 END,
@@ -182,8 +182,9 @@ def buffers_per_page(engine: Engine, choices: Choices = EVERY) -> dict[tuple[str
         connection.execute(read.WALK_ONLY)
         for name, wanted in combinations(choices):
             page = read.page_of_jobs(wanted, before=deep if "deep" in name else None, limit=LIMIT)
-            plan = explain(connection, page, {})
-            costs[name] = PageCost(touched(plan), plan["Actual Rows"], not read.left_out_by(wanted))
+            first, again = (explain(connection, page, {}) for _ in range(2))  # the first may read the catalogue too
+            cost = min(touched(first), touched(again))
+            costs[name] = PageCost(cost, first["Actual Rows"], not read.left_out_by(wanted))
     return costs
 
 

@@ -93,7 +93,13 @@ class Dispatcher:
         chores: tuple[Callable[[], int], ...] = (
             lambda: dispatch.rescue_and_expire(session, max_crashes=self._jobs.max_crashes),
             lambda: dispatch.start_callbacks(session),
-            lambda: dispatch.resend_lost(session, self._broker, after_seconds=self._jobs.resend_after_seconds),
+            lambda: dispatch.resend_lost(
+                session,
+                self._broker,
+                self._menu,
+                bulk_size=self._jobs.bulk_size,
+                after_seconds=self._jobs.resend_after_seconds,
+            ),
         )
         for chore in chores:
             chore()

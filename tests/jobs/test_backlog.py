@@ -17,6 +17,7 @@ from app.core.http.principal import Principal
 from app.jobs.errors import QueueFull
 from app.jobs.queries.dispatch import FILL
 from app.jobs.services.backlog import COUNTED_FOR_SECONDS, Backlogs
+from app.jobs.services.dispatch import SWEPT_AT_ONCE
 from app.jobs.types import Menu, Queue
 from app.ops.adapters.embedded_postgres import EmbeddedPostgres
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
@@ -41,6 +42,16 @@ MANY = text(
     FROM (VALUES ('test.echo', 'default'), ('test.bulk', 'bulk')) AS k(kind, queue), generate_series(1, :each)
     """
 )
+
+AGE = """
+    WITH aged AS (UPDATE jobs SET dispatched_at = now() - interval '1 hour' WHERE dispatched_at IS NOT NULL RETURNING 1)
+    SELECT count(*) FROM aged
+"""
+ENDED = """
+    INSERT INTO jobs (id, kind, principal, queue, priority, status, params, max_attempts, finished_at)
+    SELECT gen_random_uuid(), 'test.echo', 'user:test', 'default', 5, 'cancelled', '{}', 3, now() - interval '1 hour'
+    FROM generate_series(1, :jobs) RETURNING 1
+"""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +86,7 @@ def dispatcher_of(broker: EmbeddedValkey, cache: EmbeddedValkey) -> Callable[[st
     """Makes a dispatcher of a database."""
 
     def make(url: str) -> Dispatcher:
-        jobs = JobsSettings(window_min=WINDOW, bulk_size=5)
+        jobs = JobsSettings(window_min=WINDOW, bulk_size=5, maintenance_seconds=3600.0, archive_after_seconds=60.0)
         settings = Settings(_env_file=None, database_url=url, broker_url=broker.url, cache_url=cache.url, jobs=jobs)
         return make_dispatcher(settings, MENU)
 
@@ -97,6 +108,29 @@ def test_messages_stay_within_the_window_and_none_is_sent_twice(
         assert (redis.llen(Queue.DEFAULT), redis.llen(Queue.BULK)) == (WINDOW, WINDOW // 5)
     published = "SELECT count(*), max(dispatch_count) FROM jobs WHERE dispatch_count > 0"
     assert tuple(ask(crowded, published)) == (2 * WINDOW, 1)
+
+
+def test_messages_that_only_wait_are_not_sent_again(
+    crowded_dispatcher: Dispatcher, crowded: str, dispatcher_of: Callable[[str], Dispatcher], broker: EmbeddedValkey
+) -> None:
+    crowded_dispatcher.round()
+    ask(crowded, AGE)
+    dispatcher_of(crowded).round()  # a new replica looks for lost messages first
+    with Redis.from_url(broker.url) as redis:
+        assert (redis.llen(Queue.DEFAULT), redis.llen(Queue.BULK)) == (WINDOW, WINDOW // 5)
+    assert ask(crowded, "SELECT max(dispatch_count) FROM jobs")[0] == 1
+
+
+def test_a_lost_bulk_message_is_sent_again_with_its_jobs(
+    crowded_dispatcher: Dispatcher, crowded: str, dispatcher_of: Callable[[str], Dispatcher], broker: EmbeddedValkey
+) -> None:
+    crowded_dispatcher.round()
+    with Redis.from_url(broker.url) as redis:
+        redis.rpop(Queue.BULK)
+        ask(crowded, AGE)
+        dispatcher_of(crowded).round()
+        assert redis.llen(Queue.BULK) == WINDOW // 5
+    assert ask(crowded, "SELECT count(*) FROM jobs WHERE dispatch_count = 2")[0] == 5
 
 
 def test_an_urgent_job_passes_the_backlog_by(
@@ -135,6 +169,20 @@ def test_a_round_touches_no_more_than_with_a_small_backlog(
         assert plan["Actual Rows"] == 1
         cost.append(touched(plan))
     assert cost[1] <= 1.5 * cost[0], cost
+
+
+def test_the_archive_takes_a_batch_each_round_while_it_is_behind(
+    engine: Engine, database_url: str, dispatcher_of: Callable[[str], Dispatcher]
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(ENDED), {"jobs": 2 * SWEPT_AT_ONCE + 1})
+    dispatcher = dispatcher_of(database_url)
+    left = []
+    for _ in range(3):
+        dispatcher.round()
+        left.append(ask(database_url, "SELECT count(*) FROM jobs")[0])
+    assert left == [SWEPT_AT_ONCE + 1, 1, 0]
+    assert ask(database_url, "SELECT count(*) FROM jobs_archive")[0] == 2 * SWEPT_AT_ONCE + 1
 
 
 def ask(url: str, statement: str, **values: Any) -> Any:

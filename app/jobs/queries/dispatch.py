@@ -41,7 +41,8 @@ FILL = text(
 )
 
 OUTSTANDING = text(
-    "SELECT queue, count(*) AS jobs FROM jobs WHERE status = 'queued' AND dispatched_at IS NOT NULL GROUP BY queue"
+    "SELECT queue, kind, count(*) AS jobs FROM jobs WHERE status = 'queued' AND dispatched_at IS NOT NULL"
+    " GROUP BY queue, kind"
 )
 
 # Messages that must have been lost: the queue in Redis is shorter than what was published and not claimed. The gap
@@ -142,9 +143,9 @@ def fill(session: Session, windows: Mapping[str, int]) -> list[Row[Any]]:
     return sorted(rows, key=lambda row: (row.priority, row.run_at, row.id))
 
 
-def outstanding(session: Session) -> dict[str, int]:
-    """Published and unclaimed jobs by queue: at most a window each."""
-    return {row.queue: row.jobs for row in session.execute(OUTSTANDING)}
+def outstanding(session: Session) -> list[tuple[str, str, int]]:
+    """Published and unclaimed jobs by (queue, kind): at most a window a queue."""
+    return [(row.queue, row.kind, row.jobs) for row in session.execute(OUTSTANDING)]
 
 
 def forget(session: Session, queue: str, *, missing: int, after: float) -> int:
