@@ -67,7 +67,7 @@ def resend_lost(session: Session, broker: CeleryBroker, menu: Menu, *, bulk_size
     """
     jobs: Counter[str] = Counter()
     messages: Counter[str] = Counter()
-    for queue, kind, count in queries.outstanding(session):
+    for (queue, kind), count in queries.outstanding(session).items():
         bulk = kind in menu.kinds and menu.kinds[kind].bulk
         jobs[queue] += count
         messages[queue] += math.ceil(count / bulk_size) if bulk else count
