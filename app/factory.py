@@ -26,8 +26,8 @@ from app.jobs.adapters.wake import Waker
 from app.jobs.queries.gauges import GAUGES as JOBS_GAUGES
 from app.jobs.routes import BLUEPRINTS as JOBS_BLUEPRINTS
 from app.jobs.routes.edge import JobsEdge
-from app.jobs.services.group_commit import GroupCommit
 from app.jobs.services.backlog import Backlogs
+from app.jobs.services.group_commit import GroupCommit
 from app.jobs.services.reading import Waiters
 from app.menu import MENU
 from app.ops.routes import BLUEPRINTS as OPS_BLUEPRINTS
