@@ -24,6 +24,7 @@ ROLES += ["worker-perps", "worker-default", "beat", "flower"]
 
 
 @pytest.mark.flow
+@pytest.mark.usefixtures("whole_stack_alone")
 def test_every_role_starts_answers_and_stops(checkout: Path, anvil_binary: Path) -> None:
     run = RunFolder(checkout / ".run")
     run.open()
