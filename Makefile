@@ -29,8 +29,8 @@ demo: install ## Everything at once on a local chain, then a table of what happe
 up: install ## Start everything and keep it running; Ctrl-C stops it
 	@$(PY) manage.py up
 
-test: install ## All tests, on real servers
-	@$(PY) -m pytest
+test: install ## All tests, on real servers, in two processes
+	@$(PY) -m pytest -n 2 --dist worksteal
 
 lint: install ## Style and types
 	@$(PY) -m ruff check .

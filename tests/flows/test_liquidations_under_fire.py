@@ -84,7 +84,7 @@ class Demo:
 
 
 @pytest.fixture
-def demo(tmp_path: Path, anvil_binary: Path) -> Iterator[Demo]:
+def demo(tmp_path: Path, anvil_binary: Path, whole_stack_alone: None) -> Iterator[Demo]:
     """The demo, whose node is installed already."""
     folder = tmp_path / "run"
     folder.mkdir()

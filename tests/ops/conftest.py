@@ -20,7 +20,7 @@ from app.ops.adapters import process_table
 from app.ops.adapters.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 40
+PATIENCE_SECONDS = 90
 
 
 RUNS = "Ctrl-C stops everything"

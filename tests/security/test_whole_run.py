@@ -18,7 +18,7 @@ from tests.security.search import Search
 from tests.security.visit import Visit
 from tests.security.whole_run import WholeRun
 
-pytestmark = pytest.mark.flow
+pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("whole_stack_alone")]
 
 ROLES = ["supervisor", "postgres", "broker", "cache", "anvil", "price-server", "api", "dispatcher", "worker-chain"]
 ROLES += ["worker-perps", "worker-default", "beat", "flower"]

@@ -27,15 +27,12 @@ def local_chain(settings: Settings, run: RunFolder) -> tuple[list[Role], dict[st
     roles = [
         Role(
             name="anvil-install",
-            command=tuple(embedded_anvil.install_command(folder)),
+            command=(sys.executable, "-m", embedded_anvil.__name__, str(folder)),
             stage=Stage.INSTALL,
             log=run.log("anvil-install"),
-            environment=embedded_anvil.npm_environment(),
-            prepare=partial(folder.mkdir, exist_ok=True),
             ready=binary.exists,
             once=True,
             ready_seconds=300.0,
-            way_out=embedded_anvil.WAY_OUT,
         ),
         Role(
             name="anvil",
