@@ -114,7 +114,7 @@ OTHERS = (
         callbacks.receiver_down,
         False,
         20,
-        load=Load(singles=15, batches=0, calls_back=True),
+        load=Load(singles=15, batches=0, notify=0, pay=0, calls_back=True),
     ),
 )
 SWEEP = Load(singles=70, batches=1, steps=20, notify=10, pay=10, seconds=4, milliseconds=0)
@@ -122,7 +122,7 @@ SWEEPS = (
     Fault(
         "statements-worker",
         "a pool child dies before and after its n-th statement",
-        at_every_statement("worker", 30),
+        at_every_statement("worker", 24),
         True,
         30,
         USUAL | {"worker": {"CONCURRENCY": "4"}, "dispatcher": NO_LIMIT},

@@ -75,11 +75,20 @@ class Row:
 class Scene:
     """What a strike is given: the ground, the clients, the outside world, and a source of chance of its own."""
 
-    def __init__(self, ground: Ground, outside: Outside, client: Mapping[str, str], fault: Fault, seed: int):
+    def __init__(
+        self,
+        ground: Ground,
+        outside: Outside,
+        client: Mapping[str, str],
+        fault: Fault,
+        *,
+        seed: int,
+        patience_seconds: float | None,
+    ):
         self.ground = ground
         self.outside = outside
         self.fault = fault
-        self.bound_seconds = fault.bound_seconds * slowness()
+        self.bound_seconds = patience_seconds or fault.bound_seconds * slowness()
         self.rng = Random(f"{seed}:{fault.name}")  # noqa: S311 - the seed shall draw the same again
         requests = plan(fault.load, self.rng, fault.name, f"{outside.url}/callback")
         self.storm = Storm(ground.url, dict(client), requests, fault.load.seconds)
@@ -117,13 +126,24 @@ class Scene:
         self.ground.wait_for(condition, seconds, what)
 
 
-def play(ground: Ground, outside: Outside, client: Mapping[str, str], fault: Fault, seed: int) -> Row:
-    """Play one row: set the stage, let the clients loose, strike, wait for the end, judge."""
+def play(
+    ground: Ground,
+    outside: Outside,
+    client: Mapping[str, str],
+    fault: Fault,
+    *,
+    seed: int,
+    patience_seconds: float | None = None,
+) -> Row:
+    """Play one row: set the stage, let the clients loose, strike, wait for the end, judge.
+
+    `patience_seconds` instead of the row's own bound is for tests that judge no time.
+    """
     ground.disarm()
     ground.stage(fault.cast)
     ground.clear()
     outside.forget()
-    scene = Scene(ground, outside, client, fault, seed)
+    scene = Scene(ground, outside, client, fault, seed=seed, patience_seconds=patience_seconds)
     failure = None
     try:
         fault.strike(scene)

@@ -33,11 +33,12 @@ def fire(scene: Scene, slots: int) -> None:
 
 
 def several(scene: Scene) -> None:
-    """All beats of the cast at once; one is killed at a random place of its tick."""
-    scene.order("beat-2", [Death(scene.rng.choice(("beat.commit.before", "beat.commit.after")), hit) for hit in (1, 2)])
+    """All beats of the cast at once; one of them dies twice in the middle of firing."""
+    scene.order("beat-2", [Death(scene.rng.choice(("beat.commit.before", "beat.commit.after")), hit) for hit in (1, 1)])
     schedule(scene, 2)
     scene.let_loose()
-    fire(scene, 6)
+    scene.wait_until(lambda: scene.ground.deaths.struck() == 2, "a beat dies twice in its tick", 60)
+    fire(scene, 4)
     unschedule(scene)
     scene.mark()
 
