@@ -18,11 +18,13 @@ from types import MappingProxyType
 from typing import Any
 
 import psutil
+from redis import Redis
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 import migrations
+from app.jobs.adapters.event_stream import STREAM
 from app.ops.adapters.embedded_postgres import EmbeddedPostgres
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.ops.adapters.probes import http_answers, worker_answers
@@ -67,8 +69,13 @@ class Ground:
         rows = self.sql(f"SELECT count(*) FROM {what}")  # noqa: S608 - our own words
         return int(rows[0][0]) if rows else 0
 
+    def events(self) -> int:
+        """How many events are in the stream."""
+        with Redis.from_url(self.broker.url) as client:
+            return int(client.xlen(STREAM))
+
     def clear(self) -> None:
-        """Empty tables; accounts stay. What runs may hold a lock for a moment."""
+        """Empty tables and an empty stream; accounts stay. What runs may hold a lock for a moment."""
         for left in (3, 2, 1, 0):
             try:
                 self.sql(f"TRUNCATE {TABLES} CASCADE")
@@ -76,6 +83,8 @@ class Ground:
             except DBAPIError:
                 if not left:
                     raise
+        with Redis.from_url(self.broker.url) as client:
+            client.delete(STREAM)
 
     def stage(self, cast: Cast) -> None:
         """Let exactly these run, each answering; one with another environment, or dead, is started afresh."""

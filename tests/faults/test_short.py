@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
+from tests.faults.ground import ROOT
 from tests.faults.matrix import MATRIX
 from tests.faults.scene import Fault, Row
 
@@ -28,3 +30,8 @@ def test_nothing_is_lost_and_nothing_is_done_twice(name: str, play_row: Callable
     row = play_row(ROWS[name])
     assert row.complaints == []
     assert row.verdict.accepted > 0
+
+
+def test_the_page_tells_of_every_row() -> None:
+    told = set(re.findall(r"`([a-z]+(?:-[a-z]+)+|poison|everything)`", (ROOT / "docs" / "faults.md").read_text()))
+    assert told == {fault.name for fault in MATRIX}
