@@ -85,6 +85,7 @@ def as_json(rows: Sequence[Row], seed: int) -> dict[str, object]:
     """The table for machines."""
     return {
         "seed": seed,
+        "load": round(os.getloadavg()[0], 1),
         "ok": not any(row.complaints for row in rows),
         "rows": [
             {
