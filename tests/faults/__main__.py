@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=7, help="draws the moments and the mixture")
     parser.add_argument("--only", action="append", default=[], help="a row's name, or the beginning of names")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are ended on the way out
     faults = [fault for fault in MATRIX if not options.only or fault.name.startswith(tuple(options.only))]
     rows = run(faults, options.seed)
     path = ROOT / ".run" / f"faults-{options.seed}.json"
