@@ -1,0 +1,158 @@
+"""One row of the matrix, from an empty ground to the verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import Random
+from typing import Any
+
+import requests
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from app.accounts.adapters.argon2 import Passwords
+from app.accounts.services.users import create_user
+from app.core.clock import utc_now
+from app.core.db import make_engine
+from app.core.http.principal import Origin
+from tests.faults.audit import Verdict, audit
+from tests.faults.ground import Cast, Ground
+from tests.faults.outside import Outside
+from tests.faults.storm import Load, Storm, plan
+
+USUAL: Cast = {"api": {}, "dispatcher": {}, "worker": {}}
+PASSWORD = "correct horse battery staple"
+OPEN = (
+    "SELECT id, kind, status, params ->> 'subject' AS subject FROM jobs"
+    " WHERE finished_at IS NULL AND kind NOT LIKE 'ops.%'"
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A row of the matrix: what strikes, on which cast and under which load, and what must hold."""
+
+    name: str
+    what: str
+    strike: Callable[[Scene], None]
+    repeats: bool
+    bound_seconds: float
+    cast: Cast = field(default_factory=lambda: USUAL)
+    load: Load = field(default_factory=Load)
+
+
+@dataclass
+class Row:
+    """What became of a row."""
+
+    fault: Fault
+    verdict: Verdict
+    recovery_seconds: float
+    note: str = ""
+
+    @property
+    def complaints(self) -> list[str]:
+        """Why the row fails; empty when it holds."""
+        verdict, found = self.verdict, []
+        found += [f"lost {what}" for what in verdict.lost] + [f"doubled {what}" for what in verdict.doubled]
+        found += [f"broken {what}" for what in verdict.broken]
+        if verdict.repeated and not self.fault.repeats:
+            found.append(f"{verdict.repeated} bodies repeated")
+        if self.recovery_seconds > self.fault.bound_seconds:
+            found.append(f"recovered after {self.recovery_seconds:.1f} s")
+        return found
+
+
+class Scene:
+    """What a strike is given: the ground, the clients, the outside world, and a source of chance of its own."""
+
+    def __init__(self, ground: Ground, outside: Outside, client: Mapping[str, str], fault: Fault, seed: int):
+        self.ground = ground
+        self.outside = outside
+        self.fault = fault
+        self.rng = Random(f"{seed}:{fault.name}")
+        self.storm = Storm(ground.url, dict(client), plan(fault.load, self.rng, fault.name), fault.load.seconds)
+        self.struck_at: datetime | None = None
+        self.note = ""
+
+    def let_loose(self) -> None:
+        """The clients begin."""
+        self.storm.let_loose()
+
+    def await_a_moment(self) -> None:
+        """A random moment while requests come in."""
+        time.sleep(self.fault.load.seconds * self.rng.uniform(0.2, 0.8))
+
+    def mark(self) -> None:
+        """The fault is over: from here on recovery is timed."""
+        self.struck_at = utc_now()
+
+    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+        """Poll until true; raises TookTooLong."""
+        self.ground.wait_for(condition, seconds, what)
+
+
+def play(ground: Ground, outside: Outside, client: Mapping[str, str], fault: Fault, seed: int) -> Row:
+    """Play one row: set the stage, let the clients loose, strike, wait for the end, judge."""
+    ground.disarm()
+    ground.stage(fault.cast)
+    ground.clear()
+    outside.forget()
+    scene = Scene(ground, outside, client, fault, seed)
+    fault.strike(scene)
+    struck_at = scene.struck_at or utc_now()
+    scene.storm.wait()
+    settle(scene, struck_at)
+    verdict = audit(ground, scene.storm, outside)
+    return Row(fault, verdict, recovery_seconds(ground, struck_at), scene.note)
+
+
+def settle(scene: Scene, struck_at: datetime) -> None:
+    """Wait until no job is open, at most as long as the row's bound; an operator settles what is in doubt."""
+    while (utc_now() - struck_at).total_seconds() < scene.fault.bound_seconds + 2:
+        try:
+            found = scene.ground.sql(OPEN)
+            quiet = not found and not scene.ground.count("outbox WHERE published_at IS NULL")
+        except SQLAlchemyError:
+            continue
+        if quiet:
+            return
+        for job in found:
+            if job.status == "in_doubt":
+                resolve(scene, job)
+        time.sleep(0.05)
+
+
+def resolve(scene: Scene, job: Any) -> None:
+    """What an operator does: look whether the outside effect happened, and say so."""
+    status = "succeeded" if scene.outside.arrived["pay", job.subject] else "queued"
+    url = f"{scene.ground.url}/v1/jobs/{job.id}/resolve"
+    requests.post(url, json={"status": status}, headers=scene.storm.headers, timeout=15)
+
+
+def recovery_seconds(ground: Ground, struck_at: datetime) -> float:
+    """From the end of the fault to the end of the last job; a job still open counts until now."""
+    row = ground.sql("SELECT max(coalesce(finished_at, clock_timestamp())) AS last FROM jobs")[0]
+    return max(0.0, (row.last - struck_at).total_seconds()) if row.last else 0.0
+
+
+def sign_in(ground: Ground) -> dict[str, str]:
+    """A client's headers; `ground` has an API that answers."""
+    engine = make_engine(ground.postgres.url())
+    with Session(engine) as session:
+        create_user(
+            session,
+            passwords=Passwords(time_cost=1, memory_kib=1024, parallelism=1, at_once=1),
+            login="alice",
+            password=PASSWORD,
+            scopes=["jobs:read", "jobs:write", "ops:read", "ops:write"],
+            origin=Origin("faults"),
+            now=utc_now(),
+        )
+        session.commit()
+    engine.dispose()
+    login = requests.post(f"{ground.url}/v1/auth/login", json={"login": "alice", "password": PASSWORD}, timeout=20)
+    return {"Authorization": f"Bearer {login.json()['access_token']}"}
