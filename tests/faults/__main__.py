@@ -1,10 +1,14 @@
-"""`python -m tests.faults --seed 7 [--only NAME ...]`: all rows on one ground, a table as they come, exit 1 if one fails."""
+"""`python -m tests.faults --seed 7 [--only NAME ...]`: all rows on one ground, a table as they come.
+
+Exits with 1 when anything is lost or doubled, a bound is missed, or a body repeats where the matrix says never.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -30,7 +34,6 @@ def main(arguments: Sequence[str]) -> int:
     faults = [fault for fault in MATRIX if not options.only or fault.name.startswith(tuple(options.only))]
     rows = run(faults, options.seed)
     path = ROOT / ".run" / f"faults-{options.seed}.json"
-    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(as_json(rows, options.seed), indent=2) + "\n")
     failed = [row for row in rows if row.complaints]
     say(f"\n{len(rows)} rows, {len(failed)} failed; {path.relative_to(ROOT)}")
@@ -41,8 +44,9 @@ def run(faults: Sequence[Fault], seed: int) -> list[Row]:
     """Play the rows one after the other on one ground; keeps the ground's folder when one fails."""
     outside = Outside()
     outside.open()
-    folder = Path(tempfile.mkdtemp(prefix="faults-"))
-    rows = []
+    (ROOT / ".run").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="faults-", dir=ROOT / ".run"))
+    rows: list[Row] = []
     with build(folder, outside.url) as ground:
         ground.stage(USUAL)
         client = sign_in(ground)
@@ -55,6 +59,10 @@ def run(faults: Sequence[Fault], seed: int) -> list[Row]:
             for complaint in row.complaints[:5]:
                 say(f"    {complaint}")
     outside.close()
+    if any(row.complaints for row in rows):
+        say(f"what the processes said: {folder / 'logs'}")
+    else:
+        shutil.rmtree(folder)
     return rows
 
 
@@ -68,7 +76,7 @@ def line(row: Row) -> str:
         len(verdict.doubled),
         f"{verdict.repeated}{'' if row.fault.repeats else ' (never)'}",
         f"{row.recovery_seconds:.1f}",
-        f"{row.fault.bound_seconds:.0f}",
+        f"{row.bound_seconds:.0f}",
         "FAILED" if row.complaints else row.note or "ok",
     )
 
@@ -88,7 +96,7 @@ def as_json(rows: Sequence[Row], seed: int) -> dict[str, object]:
                 "bodies_repeated": row.verdict.repeated,
                 "bodies_may_repeat": row.fault.repeats,
                 "recovery_seconds": round(row.recovery_seconds, 2),
-                "bound_seconds": row.fault.bound_seconds,
+                "bound_seconds": round(row.bound_seconds, 1),
                 "note": row.note,
                 "complaints": row.complaints,
             }

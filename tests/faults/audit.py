@@ -50,7 +50,8 @@ AT_THE_END: Mapping[str, str] = {
 WRITES = """
     SELECT j.id, j.kind, j.status, j.params ->> 'subject' AS subject,
            coalesce(CAST(j.params ->> 'steps' AS int), 1) AS steps,
-           coalesce(CAST(j.params ->> 'die' AS int), 0) >= 100 AS poison, j.error ->> 'code' AS error,
+           coalesce(CAST(j.params ->> 'die' AS int), 0) >= 100 AS poison, j.schedule,
+           j.callback_url IS NOT NULL AS calls_back, j.error ->> 'code' AS error,
            (SELECT count(*) FROM writes w WHERE w.job_id = j.id) AS writes,
            (SELECT count(DISTINCT step) FROM writes w WHERE w.job_id = j.id) AS distinct_writes,
            (SELECT count(*) FROM bodies b WHERE b.job_id = j.id) AS bodies
@@ -74,13 +75,17 @@ def audit(ground: Ground, storm: Storm, outside: Outside) -> Verdict:
     verdict = Verdict(accepted=len(storm.accepted))
     verdict.broken = [f"{name}: {len(rows)}" for name, rows in broken(ground, ALWAYS | AT_THE_END).items()]
     verdict.broken += [f"refused: {text}" for text in storm.refused]
+    verdict.broken += [f"unanswered: {request.key}" for request in storm.unanswered]
+    verdict.broken += [f"{outside.badly_signed} callbacks badly signed"] if outside.badly_signed else []
     rows = {str(row.id): row for row in ground.sql(WRITES)}
-    for subject, job_id in storm.accepted.items():
+    ticks = {f"{row.schedule}/{job_id}": job_id for job_id, row in rows.items() if row.schedule}
+    verdict.accepted += len(ticks)
+    for subject, job_id in (storm.accepted | ticks).items():
         fault = lost(rows.get(job_id), outside)
         if fault:
             verdict.lost.append(f"{subject}: {fault}")
     for row in rows.values():
-        verdict.repeated += max(0, row.bodies - 1)
+        verdict.repeated += 0 if row.poison else max(0, row.bodies - 1)
         if row.writes > row.distinct_writes or outside.arrived["pay", row.subject] > 1:
             verdict.doubled.append(f"{row.kind} {row.subject}")
     return verdict
@@ -100,6 +105,8 @@ def lost(row: Any, outside: Outside) -> str | None:
         return None if row.error == "jobs.poisoned" and not row.writes else f"the poison is {row.status}"
     if row.status != "succeeded":
         return f"it is {row.status}"
+    if row.calls_back and not outside.callbacks[str(row.id)]:
+        return "its callback never came"
     if row.kind == "faults.pay":
         return None if outside.arrived["pay", row.subject] == 1 else "nobody was paid"
     if row.kind == "faults.notify" and not outside.arrived["notify", row.subject]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
@@ -63,7 +64,8 @@ class Ground:
 
     def count(self, what: str) -> int:
         """`SELECT count(*) FROM ...`."""
-        return int(self.sql(f"SELECT count(*) FROM {what}")[0][0])
+        rows = self.sql(f"SELECT count(*) FROM {what}")  # noqa: S608 - our own words
+        return int(rows[0][0]) if rows else 0
 
     def clear(self) -> None:
         """Empty tables; accounts stay. What runs may hold a lock for a moment."""
@@ -85,7 +87,7 @@ class Ground:
         for name in fresh:
             self.wait_for(lambda name=name: self.answers(name), 60, f"{name} answers")
 
-    def start(self, name: str, extra: Mapping[str, str] = {}) -> None:  # noqa: B006 - read only
+    def start(self, name: str, extra: Mapping[str, str] = MappingProxyType({})) -> None:
         """Start a role under its keeper; returns at once."""
         role = name.split("-")[0]
         options = {"api": [self.url.rsplit(":", 1)[1]], "worker": [name, extra.get("CONCURRENCY", "2")]}.get(role, [])

@@ -17,6 +17,9 @@ from app.jobs.services.run import JobRun
 from app.jobs.types import JobKind, Menu, Queue
 from app.menu import MENU
 
+ALWAYS = 1000
+"""As `die`: a poison job."""
+
 OUTSIDE = "FAULTS_OUTSIDE"
 """The environment's name for where the outside world listens."""
 

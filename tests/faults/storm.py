@@ -16,12 +16,15 @@ from typing import Any
 
 import requests
 
+from app.jobs.types import JobKind
 from tests.faults import kinds
 
 PATIENCE_SECONDS = 45.0
 """A client gives up on a request after that long; what it asked for may then be there or not."""
 
 CLIENTS = 6
+BATCH, LINE = 12, 6
+LONG_MILLISECONDS = 5000
 Body = dict[str, Any]
 
 
@@ -29,7 +32,7 @@ Body = dict[str, Any]
 class Load:
     """What is submitted, in requests of each sort, spread evenly over `seconds`."""
 
-    singles: int = 40
+    singles: int = 24
     batches: int = 2
     steps: int = 4
     notify: int = 4
@@ -37,7 +40,9 @@ class Load:
     lines: int = 1
     seconds: float = 2.0
     milliseconds: int = 15
-    callback: str | None = None
+    long: int = 0
+    poison: int = 0
+    calls_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,24 +124,20 @@ class Storm:
             self.accepted[asked["params"]["subject"]] = job["id"]
 
 
-def plan(load: Load, rng: Random, name: str) -> list[Request]:
+def plan(load: Load, rng: Random, name: str, callback: str) -> list[Request]:
     """The requests of a load, in an order that the seed draws."""
     singles = [kinds.WORK] * load.singles + [kinds.STEPS] * load.steps
     singles += [kinds.NOTIFY] * load.notify + [kinds.PAY] * load.pay
-    made = [(kind, 1, "") for kind in singles]
-    made += [(rng.choice((kinds.WORK, kinds.BULK)), 20, "") for _ in range(load.batches)]
-    made += [(kinds.SERIAL, 6, f"{name}-line-{number}") for number in range(load.lines)]
+    made: list[tuple[JobKind, int, Body]] = [(kind, 1, {"steps": 4} if kind is kinds.STEPS else {}) for kind in singles]
+    made += [(kinds.WORK, 1, {"milliseconds": LONG_MILLISECONDS})] * load.long
+    made += [(kinds.WORK, 1, {"die": kinds.ALWAYS})] * load.poison
+    made += [(kind, BATCH, {}) for kind in (kinds.BULK, kinds.WORK)[: load.batches]]
+    made += [(kinds.SERIAL, LINE, {"line": f"{name}-{number}"}) for number in range(load.lines)]
     rng.shuffle(made)
-    return [_request(load, f"{name}-{number}", *what) for number, what in enumerate(made)]
+    return [_request(load, callback, f"{name}-{number}", *what) for number, what in enumerate(made)]
 
 
-def _request(load: Load, key: str, kind: Any, count: int, line: str) -> Request:
-    jobs = []
-    for number in range(count):
-        params: Body = {"subject": f"{key}/{number}", "milliseconds": load.milliseconds}
-        if kind is kinds.STEPS:
-            params["steps"] = 4
-        if line:
-            params["line"] = line
-        jobs.append({"kind": kind.name, "params": params} | ({"callback_url": load.callback} if load.callback else {}))
-    return Request(key, tuple(jobs), batch=count > 1)
+def _request(load: Load, callback: str, key: str, kind: JobKind, count: int, params: Body) -> Request:
+    common = {"kind": kind.name} | ({"callback_url": callback} if load.calls_back else {})
+    all_params = [{"subject": f"{key}/{n}", "milliseconds": load.milliseconds} | params for n in range(count)]
+    return Request(key, tuple(common | {"params": one} for one in all_params), batch=count > 1)
