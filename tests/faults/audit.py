@@ -75,6 +75,7 @@ def audit(ground: Ground, storm: Storm, outside: Outside) -> Verdict:
     verdict = Verdict(accepted=len(storm.accepted))
     verdict.broken = [f"{name}: {len(rows)}" for name, rows in broken(ground, ALWAYS | AT_THE_END).items()]
     verdict.broken += [f"refused: {text}" for text in storm.refused]
+    verdict.broken += [f"crude answer: {text}" for text in storm.crude]
     verdict.broken += [f"unanswered: {request.key}" for request in storm.unanswered]
     verdict.broken += [f"{outside.badly_signed} callbacks badly signed"] if outside.badly_signed else []
     rows = {str(row.id): row for row in ground.sql(WRITES)}
@@ -85,7 +86,7 @@ def audit(ground: Ground, storm: Storm, outside: Outside) -> Verdict:
         if fault:
             verdict.lost.append(f"{subject}: {fault}")
     for row in rows.values():
-        verdict.repeated += 0 if row.poison else max(0, row.bodies - 1)
+        verdict.repeated += 0 if row.poison else max(0, row.bodies + outside.arrived["body", row.subject] - 1)
         if row.writes > row.distinct_writes or outside.arrived["pay", row.subject] > 1:
             verdict.doubled.append(f"{row.kind} {row.subject}")
     return verdict

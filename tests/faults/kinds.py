@@ -54,7 +54,8 @@ PAY = _kind("pay", "Does something outside that must never be done twice.")
 BULK = _kind("bulk", "Works, many a message.", queue=Queue.BULK, bulk=True)
 SERIAL = _kind("serial", "One after the other.", serial_key=lambda params: params["line"])
 TICK = _kind("tick", "What the schedules fire.")
-KINDS = (WORK, STEPS, NOTIFY, PAY, BULK, SERIAL, TICK)
+FAST = _kind("fast", "Claimed without waiting for the disk.", fast_claim=True)
+KINDS = (WORK, STEPS, NOTIFY, PAY, BULK, SERIAL, TICK, FAST)
 FAULTS_MENU = Menu.of(tuple(MENU.kinds.values()), KINDS)
 
 TABLES = (
@@ -114,6 +115,13 @@ def pay(run: JobRun) -> dict[str, Any]:
     begin(run)
     subject = run.params["subject"]
     run.effect(f"pay:{subject}", lambda: tell("pay", subject), repeatable=False)
+    return finish(run)
+
+
+def fast(run: JobRun) -> dict[str, Any]:
+    """Nothing is committed before the end: that would make the claim durable. So the outside counts the bodies."""
+    tell("body", run.params["subject"])
+    time.sleep(run.params["milliseconds"] / 1000)
     return finish(run)
 
 

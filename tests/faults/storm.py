@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any
 
 import requests
 
+from app.core.http.problems import MEDIA_TYPE
 from app.jobs.types import JobKind
 from tests.faults import kinds
 
@@ -42,6 +44,7 @@ class Load:
     milliseconds: int = 15
     long: int = 0
     poison: int = 0
+    fast: int = 0
     calls_back: bool = False
 
 
@@ -65,6 +68,8 @@ class Storm:
     accepted: dict[str, str] = field(default_factory=dict)
     unanswered: list[Request] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    crude: list[str] = field(default_factory=list)
     repeated: int = 0
     sent: int = 0
     _pool: ThreadPoolExecutor | None = None
@@ -93,6 +98,7 @@ class Storm:
         pause = 0.02
         while time.monotonic() < deadline:
             answer = self._try(request)
+            self._judge(answer)
             if answer is not None and answer.status_code < 429:
                 self._note(request, answer)
                 return
@@ -100,6 +106,15 @@ class Storm:
             time.sleep(pause)
             pause = min(0.5, pause * 2)
         self.unanswered.append(request)
+
+    def _judge(self, answer: requests.Response | None) -> None:
+        """Whatever strikes, an answer is a problem of the catalogue, and a failing server says when to come again."""
+        if answer is None:
+            return
+        self.statuses[answer.status_code] += 1
+        polite = answer.status_code == 503 and "Retry-After" in answer.headers
+        if answer.status_code >= 500 and not (polite and answer.headers["Content-Type"] == MEDIA_TYPE):
+            self.crude.append(f"{answer.status_code} {answer.text[:200]}")
 
     def _try(self, request: Request) -> requests.Response | None:
         path = "/v1/jobs/batch" if request.batch else "/v1/jobs"
@@ -131,6 +146,7 @@ def plan(load: Load, rng: Random, name: str, callback: str) -> list[Request]:
     made: list[tuple[JobKind, int, Body]] = [(kind, 1, {"steps": 4} if kind is kinds.STEPS else {}) for kind in singles]
     made += [(kinds.WORK, 1, {"milliseconds": LONG_MILLISECONDS})] * load.long
     made += [(kinds.WORK, 1, {"die": kinds.ALWAYS})] * load.poison
+    made += [(kinds.FAST, 1, {})] * load.fast
     made += [(kind, BATCH, {}) for kind in (kinds.BULK, kinds.WORK)[: load.batches]]
     made += [(kinds.SERIAL, LINE, {"line": f"{name}-{number}"}) for number in range(load.lines)]
     rng.shuffle(made)

@@ -22,6 +22,9 @@ from app.core.logging import get_logger
 MEDIA_TYPE = "application/problem+json"
 DATABASE_GONE = "The database does not answer; try again."
 DATABASE_RETRY_SECONDS = 2
+# SQLSTATEs that the driver files under other errors: the server's own failure (a file that cannot grow), and a standby
+# that answers in the place of the primary.
+DATABASE_FAILED = ("XX", "25006")
 
 log = get_logger(__name__)
 
@@ -64,11 +67,16 @@ def problem_response(error: AppError, *, status: int | None = None) -> Response:
 
 
 def database_problem(error: Exception) -> AppError | None:
-    """503 for a database that is gone, busy or out of connections; None for any other failure."""
+    """503 for a database that is gone, busy, full, or out of connections; None for any other failure."""
     lost = isinstance(error, OperationalError | InterfaceError | PoolTimeout)
-    if lost or (isinstance(error, DBAPIError) and error.connection_invalidated):
-        return errors.Unavailable(DATABASE_GONE, retry_after_seconds=DATABASE_RETRY_SECONDS)
-    return None
+    if isinstance(error, DBAPIError):
+        lost = lost or error.connection_invalidated or sqlstate(error).startswith(DATABASE_FAILED)
+    return errors.Unavailable(DATABASE_GONE, retry_after_seconds=DATABASE_RETRY_SECONDS) if lost else None
+
+
+def sqlstate(error: Exception) -> str:
+    """What Postgres calls the failure; empty when it could not say."""
+    return getattr(getattr(error, "orig", None), "pgcode", None) or ""
 
 
 def install_problems(app: Flask) -> None:
@@ -105,7 +113,7 @@ def on_unforeseen(error: Exception) -> Response:
     """Anything else: 503 when it is the database, else 500; the traceback is logged with the request id."""
     lost = database_problem(error)
     if lost is not None:
-        log.warning("request.database_unavailable", error=type(error).__name__)
+        log.warning("request.database_unavailable", error=type(error).__name__, sqlstate=sqlstate(error))
         return problem_response(lost)
     log.error("request.crashed", exc_info=error)
     return problem_response(AppError())
