@@ -13,6 +13,10 @@ LOCK_TIMEOUT_MS = 10_000
 IDLE_IN_TRANSACTION_MS = 60_000
 WRITTEN = text("SELECT pg_current_xact_id_if_assigned()")  # a transaction gets an id with its first write or row lock
 
+# SQLSTATEs with which the server says that it cannot work now, whoever asks: out of connections, memory or disk;
+# stopping or starting; I/O; a standby in the place of the primary. Not a cancelled statement (57014).
+OUT_OF_ORDER = ("53", "57P", "58", "25006")
+
 
 class Base(DeclarativeBase):
     """Base of every table; the naming convention lets Alembic name what it drops."""
@@ -66,3 +70,13 @@ def release(session: Session) -> None:
     if unwritten or (session.in_transaction() and session.scalar(WRITTEN) is not None):
         raise RuntimeError("release() would lose changes that nobody committed")
     session.rollback()
+
+
+def sqlstate(error: BaseException) -> str:
+    """What Postgres calls a failure; empty when it could not say, or it is none of Postgres."""
+    return getattr(getattr(error, "orig", None), "pgcode", None) or ""
+
+
+def is_out_of_order(error: BaseException) -> bool:
+    """True when the server itself could not work, whatever the statement was: nobody's attempt failed."""
+    return sqlstate(error).startswith(OUT_OF_ORDER)

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from app.core import errors
+from app.core.db import is_out_of_order, sqlstate
 from app.core.errors import AppError, InvalidInput
 from app.core.http.field_errors import field_errors
 from app.core.logging import get_logger
@@ -22,9 +23,8 @@ from app.core.logging import get_logger
 MEDIA_TYPE = "application/problem+json"
 DATABASE_GONE = "The database does not answer; try again."
 DATABASE_RETRY_SECONDS = 2
-# SQLSTATEs that the driver files under other errors: the server's own failure (a file that cannot grow), and a standby
-# that answers in the place of the primary.
-DATABASE_FAILED = ("XX", "25006")
+INTERNAL = "XX"
+"""Postgres's own failures: a file past its size limit, a damaged page. To the caller the same as a full disk."""
 
 log = get_logger(__name__)
 
@@ -70,13 +70,8 @@ def database_problem(error: Exception) -> AppError | None:
     """503 for a database that is gone, busy, full, or out of connections; None for any other failure."""
     lost = isinstance(error, OperationalError | InterfaceError | PoolTimeout)
     if isinstance(error, DBAPIError):
-        lost = lost or error.connection_invalidated or sqlstate(error).startswith(DATABASE_FAILED)
+        lost = lost or error.connection_invalidated or is_out_of_order(error) or sqlstate(error).startswith(INTERNAL)
     return errors.Unavailable(DATABASE_GONE, retry_after_seconds=DATABASE_RETRY_SECONDS) if lost else None
-
-
-def sqlstate(error: Exception) -> str:
-    """What Postgres calls the failure; empty when it could not say."""
-    return getattr(getattr(error, "orig", None), "pgcode", None) or ""
 
 
 def install_problems(app: Flask) -> None:
