@@ -53,7 +53,7 @@ def run(faults: Sequence[Fault], seed: int) -> list[Row]:
         say(f"seed {seed}, load {os.getloadavg()[0]:.1f}\n{COLUMNS.format(*HEAD)}\n{COLUMNS.format(*HEAD_2)}")
         for fault in faults:
             begun = time.monotonic()
-            row = play(ground, outside, client, fault, seed)
+            row = play(ground, outside, client, fault, seed=seed)
             rows.append(row)
             say(f"{line(row)}  [{time.monotonic() - begun:.0f} s]")
             for complaint in row.complaints[:5]:

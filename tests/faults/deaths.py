@@ -13,6 +13,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from app.core.failpoints import arm
@@ -48,9 +49,10 @@ class Deaths:
         """How many have happened."""
         return len(list(self.folder.glob("*/*.struck")))
 
-    def pending(self) -> int:
-        """How many nobody has taken yet."""
-        return len(list(self.folder.glob("*/*.death")))
+    def last_at(self) -> datetime | None:
+        """When the last one happened."""
+        times = [path.stat().st_mtime for path in self.folder.glob("*/*.struck")]
+        return datetime.fromtimestamp(max(times), UTC) if times else None
 
     def survivors(self) -> set[str]:
         """Names of processes of which one is armed and alive, or was when another death found it."""

@@ -54,8 +54,9 @@ PAY = _kind("pay", "Does something outside that must never be done twice.")
 BULK = _kind("bulk", "Works, many a message.", queue=Queue.BULK, bulk=True)
 SERIAL = _kind("serial", "One after the other.", serial_key=lambda params: params["line"])
 TICK = _kind("tick", "What the schedules fire.")
+LONE = _kind("lone", "What a schedule fires and finds running still.", overlap_key=lambda params: "lone")
 FAST = _kind("fast", "Claimed without waiting for the disk.", fast_claim=True)
-KINDS = (WORK, STEPS, NOTIFY, PAY, BULK, SERIAL, TICK, FAST)
+KINDS = (WORK, STEPS, NOTIFY, PAY, BULK, SERIAL, TICK, LONE, FAST)
 FAULTS_MENU = Menu.of(tuple(MENU.kinds.values()), KINDS)
 
 TABLES = (

@@ -33,7 +33,7 @@ def point(place: str) -> str:
 
 
 API = tuple(
-    Fault(point(place), f"the API dies {words}", dies("api", place, times=3, latest_hit=12), False, RESEND)
+    Fault(point(place), f"the API dies {words}", dies("api", place, times=2, latest_hit=8), False, RESEND)
     for place, words in (
         ("api.commit.before", "with a request written and not committed"),
         ("api.commit.after", "with a request committed and not answered"),
@@ -90,8 +90,8 @@ WORKERS = (
     ),
 )
 SERVERS = (
-    Fault("redis-flushed", "FLUSHALL of the broker", servers.flush, False, RESEND),
-    Fault("redis-lost", "the broker killed and restarted empty", servers.lose_broker, False, 15),
+    Fault("redis-flushed", "FLUSHALL of the broker", servers.flush, False, RESEND, keeps_redis=False),
+    Fault("redis-lost", "the broker killed and restarted empty", servers.lose_broker, False, 15, keeps_redis=False),
     Fault("postgres-restarted", "a fast restart of Postgres", servers.restart_postgres, True, 15),
     Fault("postgres-crashed", "SIGKILL to Postgres, and a recovery", servers.crash_postgres, True, 15),
 )
@@ -115,7 +115,7 @@ OTHERS = (
         callbacks.receiver_down,
         False,
         20,
-        load=Load(singles=15, batches=0, calls_back=True),
+        load=Load(singles=15, batches=0, notify=0, pay=0, calls_back=True),
     ),
 )
 SWEEP = Load(singles=70, batches=1, steps=20, notify=10, pay=10, seconds=4, milliseconds=0)
@@ -123,7 +123,7 @@ SWEEPS = (
     Fault(
         "statements-worker",
         "a pool child dies before and after its n-th statement",
-        at_every_statement("worker", 30),
+        at_every_statement("worker", 24),
         True,
         30,
         USUAL | {"worker": {"CONCURRENCY": "4"}, "dispatcher": NO_LIMIT},
@@ -138,7 +138,7 @@ SWEEPS = (
         load=SWEEP,
     ),
     Fault("statements-beat", "the same of beat", beats.at_every_statement(12), False, 30, USUAL | {"beat": {}}, FEW),
-    Fault("statements-api", "the same of the API", at_every_statement("api", 16), False, 30, load=SWEEP),
+    Fault("statements-api", "the same of the API", at_every_statement("api", 10), False, 30, load=SWEEP),
 )
-STORMS = (Fault("everything", "all of it at random, under load", storms.everything, True, 30, EVERYTHING, BIG),)
+STORMS = (Fault("everything", "all of it at random, under load", storms.everything, True, 30, EVERYTHING, BIG, False),)
 MATRIX = (*API, *DISPATCHER, *CHILD, *WHOLE, *WORKERS, *SERVERS, *INFRASTRUCTURE, *BEAT, *OTHERS, *SWEEPS, *STORMS)

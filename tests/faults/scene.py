@@ -20,7 +20,7 @@ from app.accounts.services.users import create_user
 from app.core.clock import utc_now
 from app.core.db import make_engine
 from app.core.http.principal import Origin
-from tests.faults.audit import Verdict, audit
+from tests.faults.audit import Verdict, Watch, audit
 from tests.faults.deaths import Death
 from tests.faults.ground import Cast, Ground, TookTooLong
 from tests.faults.outside import Outside
@@ -28,6 +28,7 @@ from tests.faults.storm import Load, Storm, plan
 
 Strike = Callable[["Scene"], None]
 USUAL: Cast = {"api": {}, "dispatcher": {}, "worker": {}}
+CLIENT_PATIENCE_SECONDS = 60.0
 PASSWORD = "correct horse battery staple"
 OPEN = (
     "SELECT id, kind, status, params ->> 'subject' AS subject FROM jobs"
@@ -46,6 +47,7 @@ class Fault:
     bound_seconds: float
     cast: Cast = field(default_factory=lambda: USUAL)
     load: Load = field(default_factory=Load)
+    keeps_redis: bool = True
 
 
 @dataclass
@@ -75,14 +77,23 @@ class Row:
 class Scene:
     """What a strike is given: the ground, the clients, the outside world, and a source of chance of its own."""
 
-    def __init__(self, ground: Ground, outside: Outside, client: Mapping[str, str], fault: Fault, seed: int):
+    def __init__(
+        self,
+        ground: Ground,
+        outside: Outside,
+        client: Mapping[str, str],
+        fault: Fault,
+        *,
+        seed: int,
+        patience_seconds: float | None,
+    ):
         self.ground = ground
         self.outside = outside
         self.fault = fault
-        self.bound_seconds = fault.bound_seconds * slowness()
+        self.bound_seconds = patience_seconds or fault.bound_seconds * slowness()
         self.rng = Random(f"{seed}:{fault.name}")  # noqa: S311 - the seed shall draw the same again
         requests = plan(fault.load, self.rng, fault.name, f"{outside.url}/callback")
-        self.storm = Storm(ground.url, dict(client), requests, fault.load.seconds)
+        self.storm = Storm(ground.url, dict(client), requests, fault.load.seconds, CLIENT_PATIENCE_SECONDS * slowness())
         self.struck_at: datetime | None = None
         self.note = ""
 
@@ -117,14 +128,26 @@ class Scene:
         self.ground.wait_for(condition, seconds, what)
 
 
-def play(ground: Ground, outside: Outside, client: Mapping[str, str], fault: Fault, seed: int) -> Row:
-    """Play one row: set the stage, let the clients loose, strike, wait for the end, judge."""
+def play(
+    ground: Ground,
+    outside: Outside,
+    client: Mapping[str, str],
+    fault: Fault,
+    *,
+    seed: int,
+    patience_seconds: float | None = None,
+) -> Row:
+    """Play one row: set the stage, let the clients loose, strike, wait for the end, judge.
+
+    `patience_seconds` instead of the row's own bound is for tests that judge no time.
+    """
     ground.disarm()
     ground.stage(fault.cast)
     ground.clear()
     outside.forget()
-    scene = Scene(ground, outside, client, fault, seed)
+    scene = Scene(ground, outside, client, fault, seed=seed, patience_seconds=patience_seconds)
     failure = None
+    watch = Watch(ground)
     try:
         fault.strike(scene)
     except TookTooLong as error:
@@ -132,8 +155,9 @@ def play(ground: Ground, outside: Outside, client: Mapping[str, str], fault: Fau
     struck_at = scene.struck_at or utc_now()
     scene.storm.wait()
     settle(scene, struck_at)
-    verdict = audit(ground, scene.storm, outside)
-    return Row(fault, verdict, recovery_seconds(ground, struck_at), scene.bound_seconds, scene.note, failure)
+    verdict = audit(ground, scene.storm, outside, keeps_redis=fault.keeps_redis)
+    verdict.broken += sorted(watch.end())
+    return Row(fault, verdict, recovery_seconds(scene, struck_at), scene.bound_seconds, scene.note, failure)
 
 
 def slowness() -> float:
@@ -165,13 +189,19 @@ def resolve(scene: Scene, job: Any) -> None:
         requests.post(url, json={"status": status}, headers=scene.storm.headers, timeout=15)
 
 
-def recovery_seconds(ground: Ground, struck_at: datetime) -> float:
-    """From the end of the fault until the last job accepted before it has ended; one still open counts until now."""
-    row = ground.sql(
+def recovery_seconds(scene: Scene, struck_at: datetime) -> float:
+    """From the end of the fault until what was under way then is over.
+
+    That is: each request sent before it is answered, each job accepted before it has ended; one still open counts until
+    now.
+    """
+    row = scene.ground.sql(
         "SELECT max(coalesce(finished_at, clock_timestamp())) AS last FROM jobs WHERE created_at < :struck_at",
         struck_at=struck_at,
     )[0]
-    return max(0.0, (row.last - struck_at).total_seconds()) if row.last else 0.0
+    ends = [answered_at for sent_at, answered_at in scene.storm.answers if sent_at < struck_at]
+    ends += [row.last] if row.last else []
+    return max([0.0, *((end - struck_at).total_seconds() for end in ends)])
 
 
 def sign_in(ground: Ground) -> dict[str, str]:

@@ -14,6 +14,7 @@ from tests.faults.deaths import take_order
 
 job_task(kinds.WORK)(kinds.work)
 job_task(kinds.TICK)(kinds.work)
+job_task(kinds.LONE)(kinds.work)
 job_task(kinds.SERIAL)(kinds.work)
 job_task(kinds.STEPS)(kinds.steps)
 job_task(kinds.NOTIFY)(kinds.notify)

@@ -24,7 +24,7 @@ def dies(name: str, point: str, *, action: str = "kill", times: int = 2, latest_
 def at_every_statement(name: str, last: int) -> Strike:
     """The first incarnation dies before its first statement, the second after it, and so on, while work comes in.
 
-    It ends when the work is done: the last of them survived it.
+    It ends when the work is done: the last of them survived it. Recovery counts from the last death.
     """
 
     def strike(scene: Scene) -> None:
@@ -32,7 +32,7 @@ def at_every_statement(name: str, last: int) -> Strike:
         scene.let_loose()
         scene.storm.wait()
         scene.work_out()
-        scene.mark()
+        scene.struck_at = scene.ground.deaths.last_at()
         scene.note = f"{scene.ground.deaths.struck()} boundaries"
 
     return strike

@@ -51,10 +51,12 @@ def cut_heartbeat(scene: Scene) -> None:
 def outlast_the_lease(scene: Scene) -> None:
     """Nothing strikes: the body is longer than two leases, and the heartbeat holds it."""
     scene.let_loose()
+    scene.storm.wait()
     scene.mark()
 
 
 def poison(scene: Scene) -> None:
     """A job that kills its child each time; the others run beside it."""
     scene.let_loose()
+    scene.storm.wait()
     scene.mark()
