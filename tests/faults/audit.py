@@ -119,7 +119,7 @@ class Watch:
         self._thread.start()
 
     def _look(self) -> None:
-        while not self._over.wait(0.3):
+        while not self._over.wait(1.0):
             with contextlib.suppress(SQLAlchemyError):  # Postgres may be what was struck
                 self._seen |= broken(self._ground, ALWAYS).keys()
 

@@ -123,9 +123,9 @@ class Scene:
         """The fault is over: from here on recovery is timed."""
         self.struck_at = utc_now()
 
-    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
-        """Poll until true; raises TookTooLong."""
-        self.ground.wait_for(condition, seconds, what)
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Poll until true; raises TookTooLong after half a minute more than the row's bound."""
+        self.ground.wait_for(condition, 30 + self.bound_seconds, what)
 
 
 def play(

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 from sqlalchemy.orm import Session
 
 # Fills each queue's window. One index probe a (queue, priority); the rows come in the index's own order, so nothing is
@@ -30,8 +30,8 @@ FILL = text(
                 WHERE r.queue = room.queue AND r.priority = n.priority AND r.status = 'queued'
                   AND r.dispatched_at IS NULL AND NOT r.blocked AND r.run_at <= statement_timestamp()
                 ORDER BY r.run_at, r.id
-                LIMIT greatest(room.free, 0) FOR UPDATE SKIP LOCKED
-            ) AS j LIMIT greatest(room.free, 0)
+                LIMIT least(greatest(room.free, 0), 500) FOR UPDATE SKIP LOCKED
+            ) AS j LIMIT least(greatest(room.free, 0), 500)
         ) AS p
     )
     UPDATE jobs j SET dispatched_at = statement_timestamp(), dispatch_count = j.dispatch_count + 1
@@ -134,11 +134,11 @@ DROP_OLD_KEYS = text(
 )
 
 
-def fill(session: Session, windows: Mapping[str, int]) -> list[Row[Any]]:
+def fill(connection: Connection, windows: Mapping[str, int]) -> list[Row[Any]]:
     """Mark as published what fits each queue's window; returns (id, kind, queue, dispatch_count, …) in sending
     order.
     """
-    rows = session.execute(FILL, {"queues": list(windows), "sizes": list(windows.values())})
+    rows = connection.execute(FILL, {"queues": list(windows), "sizes": list(windows.values())})
     return sorted(rows, key=lambda row: (row.priority, row.run_at, row.id))
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 from sqlalchemy.orm import Session
 
 from app.core.failpoints import failpoint
@@ -19,19 +19,17 @@ from app.jobs.services.enqueue import enqueue
 from app.jobs.types import SYSTEM, JobKind, Menu, NewJob
 
 log = get_logger(__name__)
-Commit = Callable[[], None]
 
 
 def publish_ready(
-    session: Session, broker: CeleryBroker, menu: Menu, windows: Mapping[str, int], *, bulk_size: int, commit: Commit
+    connection: Connection, broker: CeleryBroker, menu: Menu, windows: Mapping[str, int], *, bulk_size: int
 ) -> int:
-    """Publish what is ready, up to each queue's window; returns how many jobs.
+    """Publish what is ready, up to each queue's window; returns how many jobs. `connection` commits by itself.
 
     Marked and committed first, published after: dying in between leaves a message missing, which `resend_lost` finds;
     the other order would make workers wait for our commit. O(published), whatever the backlog.
     """
-    rows = queries.fill(session, windows)
-    commit()
+    rows = queries.fill(connection, windows)
     known = [(menu.kinds[row.kind], row) for row in rows if row.kind in menu.kinds]
     if len(known) < len(rows):
         log.error("unknown_kinds_in_queue", kinds=sorted({row.kind for row in rows} - menu.kinds.keys()))
