@@ -14,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
+SILENCE_MS = 30_000
 IDLE_IN_TRANSACTION_MS = 60_000
 PING_AFTER_SECONDS = 1.0
 WRITTEN = text("SELECT pg_current_xact_id_if_assigned()")  # a transaction gets an id with its first write or row lock
@@ -51,6 +52,11 @@ def engine_options(pool_size: int) -> dict[str, object]:
         "connect_args": {
             "connect_timeout": 5,
             "application_name": "watchkeeper",
+            # A network that swallows packets: without these the kernel gives a dead connection up after two hours.
+            "keepalives_idle": 15,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": SILENCE_MS,
             "options": (
                 f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
                 f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS}"

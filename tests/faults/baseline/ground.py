@@ -155,7 +155,7 @@ class Ground:
         What a dead worker had taken comes back to a hardened one after the visibility timeout, to the defaults after
         an hour. When Redis holds no message, nothing comes any more; while it holds some, a worker may be starting.
         """
-        left, moved_at, patience = None, time.monotonic(), 0.0
+        left, moved_at, patience = None, time.monotonic(), 30.0
         while left != 0 and time.monotonic() < moved_at + longest_task + patience:
             self.revive()
             with suppress(OperationalError, RedisError):
