@@ -13,7 +13,7 @@ import psutil
 from app.ops.adapters.probes import worker_answers
 from tests.faults.baseline.ground import VISIBILITY_SECONDS, Ground, kill_tree
 
-JOBS, MILLISECONDS = 100, 40
+JOBS, MILLISECONDS = 100, 80
 STRUCK_AT = 30
 Strike = Callable[[Ground], None]
 

@@ -10,6 +10,7 @@ import psutil
 from tests.faults.scene import Scene
 
 CLAIMED = "SELECT id, claim_token FROM jobs WHERE kind = 'faults.fast' AND status = 'running'"
+WRITERS = "SELECT id, result ->> 'token' AS token FROM jobs WHERE kind = 'faults.fast'"
 TOKENS = "SELECT id, claim_token FROM jobs WHERE kind = 'faults.fast'"
 
 
@@ -40,6 +41,10 @@ def crash(scene: Scene) -> None:
     lost = [row.id for row in ground.sql(TOKENS) if row.claim_token != seen[row.id]]
     if not lost:
         raise AssertionError("no asynchronous commit was lost: the strike did not strike")
+    scene.work_out()
+    ghosts = [row.id for row in ground.sql(WRITERS) if row.token == str(seen[row.id]) and row.id in lost]
+    if ghosts:
+        raise AssertionError(f"{len(ghosts)} claims that never were have written")
     scene.wait_until(
         lambda: ground.log("worker").count("lease_lost") >= fenced + len(lost), "the bodies of lost claims are fenced"
     )
