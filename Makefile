@@ -1,6 +1,6 @@
 # Watchkeeper on a bare machine: Python 3.11 to 3.13 and make. `make demo` shows it, `make up` starts it, `make test` tests it.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test faults lint audit doctor clean
+.PHONY: help install demo up test faults faults-baseline lint audit doctor clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
@@ -9,7 +9,7 @@ PY := .venv/bin/python
 INSTALLED := .venv/installed
 
 help: ## What there is
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
 install: $(INSTALLED) ## Make .venv; again only when the requirements have changed
 
@@ -36,6 +36,9 @@ SEED ?= 7
 
 faults: install ## The fault matrix: everything that can die does, under load; SEED=7 draws the moments
 	@$(PY) -m tests.faults --seed $(SEED)
+
+faults-baseline: install ## The same faults on plain Celery, side by side with its hardened form; a comparison, ends with 0
+	@$(PY) -m tests.faults.baseline
 
 lint: install ## Style and types
 	@$(PY) -m ruff check .

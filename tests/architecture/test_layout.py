@@ -8,7 +8,7 @@ import pytest
 
 from tests.architecture.source import Source, planted, sources
 
-EVERYWHERE = ("app", "tasks", "config", "contracts", "tests", "manage.py", "celeryconfig.py")
+EVERYWHERE = ("app", "bench", "tasks", "config", "contracts", "tests", "manage.py", "celeryconfig.py")
 OUTER = ("__init__", "routes", "schemas", "services", "jobs", "adapters")
 INNER = ("queries", "models", "maths", "types", "errors")
 ROLES = frozenset(OUTER + INNER)

@@ -6,6 +6,7 @@ docs/faults.md has them for the default settings.
 
 from __future__ import annotations
 
+from tests.faults.infrastructure import INFRASTRUCTURE
 from tests.faults.scene import USUAL, Fault
 from tests.faults.storm import Load
 from tests.faults.strikes import beats, callbacks, servers, storms, workers
@@ -142,4 +143,4 @@ SWEEPS = (
     Fault("statements-api", "the same of the API", at_every_statement("api", 10), False, 30, load=SWEEP),
 )
 STORMS = (Fault("everything", "all of it at random, under load", storms.everything, True, 30, EVERYTHING, BIG, False),)
-MATRIX = (*API, *DISPATCHER, *CHILD, *WHOLE, *WORKERS, *SERVERS, *BEAT, *OTHERS, *SWEEPS, *STORMS)
+MATRIX = (*API, *DISPATCHER, *CHILD, *WHOLE, *WORKERS, *SERVERS, *INFRASTRUCTURE, *BEAT, *OTHERS, *SWEEPS, *STORMS)

@@ -19,6 +19,7 @@ job_task(kinds.SERIAL)(kinds.work)
 job_task(kinds.STEPS)(kinds.steps)
 job_task(kinds.NOTIFY)(kinds.notify)
 job_task(kinds.PAY)(kinds.pay)
+job_task(kinds.FAST)(kinds.fast)
 job_task(kinds.BULK)(kinds.bulk)
 celery_app.loader.import_default_modules()
 _armed = False
