@@ -1,0 +1,143 @@
+"""The clients: they submit over HTTP while the fault strikes, each request with its Idempotency-Key.
+
+A request that gets no answer, or one that says "not now", is sent again with the same key until it is answered. What
+was answered with 202 is accepted: from then on it may neither be lost nor happen twice.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import requests
+
+from app.jobs.types import JobKind
+from tests.faults import kinds
+
+PATIENCE_SECONDS = 45.0
+"""A client gives up on a request after that long; what it asked for may then be there or not."""
+
+CLIENTS = 6
+BATCH, LINE = 12, 6
+LONG_MILLISECONDS = 5000
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is submitted, in requests of each sort, spread evenly over `seconds`."""
+
+    singles: int = 24
+    batches: int = 2
+    steps: int = 4
+    notify: int = 4
+    pay: int = 4
+    lines: int = 1
+    seconds: float = 2.0
+    milliseconds: int = 15
+    long: int = 0
+    poison: int = 0
+    calls_back: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request: a key, and the jobs in it."""
+
+    key: str
+    jobs: tuple[Body, ...]
+    batch: bool
+
+
+@dataclass
+class Storm:
+    """The clients' requests and what became of them."""
+
+    url: str
+    headers: dict[str, str]
+    requests: Sequence[Request]
+    seconds: float
+    accepted: dict[str, str] = field(default_factory=dict)
+    unanswered: list[Request] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    repeated: int = 0
+    sent: int = 0
+    _pool: ThreadPoolExecutor | None = None
+    _futures: list[Future[None]] = field(default_factory=list)
+    _local: threading.local = field(default_factory=threading.local)
+
+    def let_loose(self) -> None:
+        """Begin; returns at once."""
+        self._pool = ThreadPoolExecutor(CLIENTS)
+        begun = time.monotonic()
+        gap = self.seconds / max(1, len(self.requests))
+        for number, request in enumerate(self.requests):
+            self._futures.append(self._pool.submit(self._send, request, begun + number * gap))
+
+    def wait(self) -> None:
+        """Until each request is answered or given up."""
+        for future in self._futures:
+            future.result()
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _send(self, request: Request, due: float) -> None:
+        time.sleep(max(0.0, due - time.monotonic()))
+        self.sent += 1
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        pause = 0.02
+        while time.monotonic() < deadline:
+            answer = self._try(request)
+            if answer is not None and answer.status_code < 429:
+                self._note(request, answer)
+                return
+            self.repeated += 1
+            time.sleep(pause)
+            pause = min(0.5, pause * 2)
+        self.unanswered.append(request)
+
+    def _try(self, request: Request) -> requests.Response | None:
+        path = "/v1/jobs/batch" if request.batch else "/v1/jobs"
+        body = {"jobs": list(request.jobs)} if request.batch else request.jobs[0]
+        headers = self.headers | {"Idempotency-Key": request.key}
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        session: requests.Session = self._local.session
+        try:
+            return session.post(self.url + path, json=body, headers=headers, timeout=15)
+        except requests.RequestException:
+            session.close()
+            return None
+
+    def _note(self, request: Request, answer: requests.Response) -> None:
+        if not answer.ok:
+            self.refused.append(f"{answer.status_code} {answer.text[:200]}")
+            return
+        found = answer.json()
+        jobs = [item["job"] for item in found["data"]] if request.batch else [found]
+        for asked, job in zip(request.jobs, jobs, strict=True):
+            self.accepted[asked["params"]["subject"]] = job["id"]
+
+
+def plan(load: Load, rng: Random, name: str, callback: str) -> list[Request]:
+    """The requests of a load, in an order that the seed draws."""
+    singles = [kinds.WORK] * load.singles + [kinds.STEPS] * load.steps
+    singles += [kinds.NOTIFY] * load.notify + [kinds.PAY] * load.pay
+    made: list[tuple[JobKind, int, Body]] = [(kind, 1, {"steps": 4} if kind is kinds.STEPS else {}) for kind in singles]
+    made += [(kinds.WORK, 1, {"milliseconds": LONG_MILLISECONDS})] * load.long
+    made += [(kinds.WORK, 1, {"die": kinds.ALWAYS})] * load.poison
+    made += [(kind, BATCH, {}) for kind in (kinds.BULK, kinds.WORK)[: load.batches]]
+    made += [(kinds.SERIAL, LINE, {"line": f"{name}-{number}"}) for number in range(load.lines)]
+    rng.shuffle(made)
+    return [_request(load, callback, f"{name}-{number}", *what) for number, what in enumerate(made)]
+
+
+def _request(load: Load, callback: str, key: str, kind: JobKind, count: int, params: Body) -> Request:
+    common = {"kind": kind.name} | ({"callback_url": callback} if load.calls_back else {})
+    all_params = [{"subject": f"{key}/{n}", "milliseconds": load.milliseconds} | params for n in range(count)]
+    return Request(key, tuple(common | {"params": one} for one in all_params), batch=count > 1)
