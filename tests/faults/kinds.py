@@ -16,6 +16,7 @@ from app.core.http.schema import Int, StrictSchema, Text
 from app.jobs.services.run import JobRun
 from app.jobs.types import JobKind, Menu, Queue
 from app.menu import MENU
+from tests.faults.money.kinds import MONEY_KINDS
 
 ALWAYS = 1000
 """As `die`: a poison job."""
@@ -55,7 +56,7 @@ BULK = _kind("bulk", "Works, many a message.", queue=Queue.BULK, bulk=True)
 SERIAL = _kind("serial", "One after the other.", serial_key=lambda params: params["line"])
 TICK = _kind("tick", "What the schedules fire.")
 KINDS = (WORK, STEPS, NOTIFY, PAY, BULK, SERIAL, TICK)
-FAULTS_MENU = Menu.of(tuple(MENU.kinds.values()), KINDS)
+FAULTS_MENU = Menu.of(tuple(MENU.kinds.values()), KINDS, MONEY_KINDS)
 
 TABLES = (
     "CREATE TABLE bodies (job_id uuid, at timestamptz DEFAULT clock_timestamp())",

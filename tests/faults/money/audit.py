@@ -15,8 +15,8 @@ from sqlalchemy import Engine, text
 
 from app.chain.types.transactions import TERMINAL
 from tests.chain_sender.audit import BROKEN_LAWS
+from tests.faults.money.chain import Chain
 from tests.faults.money.kinds import ACTION, amount_wei
-from tests.faults.money.node import Chain
 
 INTENTS = "SELECT * FROM chain_intents"
 ATTEMPTS = "SELECT intent_id, nonce, effect, hash, outcome FROM chain_attempts"

@@ -6,68 +6,68 @@ import time
 from collections.abc import Callable, Mapping
 from random import Random
 
-from tests.faults.money.ground import Ground, Order
-from tests.faults.money.node import CONFIRMATIONS
-from tests.faults.money.strikes import Strike
+from tests.faults.deaths import Death
+from tests.faults.money.bank import WORKERS, Bank, Order
+from tests.faults.money.chain import CONFIRMATIONS
 
-Disaster = Callable[[Ground, Random], None]
+Disaster = Callable[[Bank, Random], None]
 
 
-def freeze_node(place: Ground, rng: Random) -> None:
+def freeze_node(bank: Bank, rng: Random) -> None:
     """The node takes connections and does not answer, for longer than anybody waits."""
-    with place.chain.frozen():
+    with bank.chain.frozen():
         time.sleep(rng.uniform(2.2, 3.5))
 
 
-def reorg(place: Ground, rng: Random) -> None:
+def reorg(bank: Bank, rng: Random) -> None:
     """The newest blocks are replaced."""
-    place.chain.reorg(rng.randint(1, CONFIRMATIONS))
+    bank.chain.reorg(rng.randint(1, CONFIRMATIONS))
 
 
-def roll_back(place: Ground, rng: Random) -> None:
+def roll_back(bank: Bank, rng: Random) -> None:
     """The newest blocks are gone."""
-    place.chain.roll_back(rng.randint(1, CONFIRMATIONS))
+    bank.chain.roll_back(rng.randint(1, CONFIRMATIONS))
 
 
-def raise_base_fee(place: Ground, rng: Random) -> None:
+def raise_base_fee(bank: Bank, rng: Random) -> None:
     """What is in the pool is suddenly too cheap."""
-    place.chain.raise_base_fee(rng.randint(20, 60))
+    bank.chain.raise_base_fee(rng.randint(20, 60))
 
 
 DISASTERS: Mapping[str, Disaster] = {
-    "FLUSHALL of the broker": lambda place, _: place.flush(),
-    "Postgres crashes": lambda place, _: place.crash_postgres(),
-    "node killed, its pool lost": lambda place, _: place.chain.restart(),
-    "node's pool dropped": lambda place, _: place.chain.drop_pool(),
+    "FLUSHALL of the broker": lambda bank, _: bank.flush(),
+    "Postgres crashes": lambda bank, _: bank.crash_postgres(),
+    "node killed, its pool lost": lambda bank, _: bank.chain.restart(),
+    "node's pool dropped": lambda bank, _: bank.chain.drop_pool(),
     "node frozen": freeze_node,
     "blocks replaced": reorg,
     "blocks rolled back": roll_back,
     "base fee leaps": raise_base_fee,
-    "both workers killed": lambda place, _: place.kill("one", "two"),
-    "dispatcher and beat killed": lambda place, _: place.kill("dispatcher", "beat"),
+    "both workers killed": lambda bank, _: bank.kill(*WORKERS),
+    "dispatcher and beat killed": lambda bank, _: bank.kill("dispatcher", "beat"),
 }
 
 
-def storm(place: Ground, rng: Random, seconds: float) -> list[Order]:
+def storm(bank: Bank, rng: Random, seconds: float) -> list[Order]:
     """Payments of all sizes, and disasters between them; some meet a strike of their own, some are soon unwanted."""
     orders: list[Order] = []
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        orders += place.pay(
+        orders += bank.pay(
             rng.randint(1, 3),
             each=rng.randint(1, 4),
-            strikes=[_strike(rng)] * (rng.random() < 0.5),
+            deaths=[_death(rng)] * (rng.random() < 0.5),
             persistent=rng.random() < 0.5,
             expires_in_seconds=rng.choice((None, None, None, 2)),
         )
-        place.wait_a_while(rng.uniform(0.1, 0.6))
+        bank.wait_a_while(rng.uniform(0.1, 0.6))
         if rng.random() < 0.3:
-            place.kill_child(rng)
+            bank.kill_child(rng)
         else:
-            rng.choice(list(DISASTERS.values()))(place, rng)
+            rng.choice(list(DISASTERS.values()))(bank, rng)
     return orders
 
 
-def _strike(rng: Random) -> Strike:
+def _death(rng: Random) -> Death:
     action = rng.choice(("kill", "kill_worker", "stop"))
-    return Strike(rng.choice(("sql.before", "sql.after")), rng.randint(1, 40), action)
+    return Death(rng.choice(("sql.before", "sql.after")), rng.randint(1, 40), action)

@@ -15,15 +15,14 @@ from app.chain.types.transactions import TERMINAL
 from app.core.clock import utc_now
 from app.core.http.schema import Int, StrictSchema, Text
 from app.jobs.services.run import JobRun
-from app.jobs.types import JobKind, Menu, Queue, Snoozed
-from app.menu import MENU
+from app.jobs.types import JobKind, Queue, Snoozed
 from tasks.runtime import runtime
 
-ACTION = "test.pay"
+ACTION = "money.transfer"
 LOOK_AGAIN_SECONDS = 1.0
 
 
-class PayParams(StrictSchema):
+class TransferParams(StrictSchema):
     """One payment a key, into the contract `target`.
 
     `persistent` pushes at every attempt; otherwise only the first one sends, and what it leaves is the watcher's, as
@@ -40,10 +39,10 @@ class WatchParams(StrictSchema):
     """Nothing to say."""
 
 
-PAY = JobKind(
-    name="test.pay",
+TRANSFER = JobKind(
+    name="money.transfer",
     summary="Pays.",
-    params=PayParams,
+    params=TransferParams,
     queue=Queue.CHAIN,
     scope="jobs:write",
     timeout_seconds=120,
@@ -52,7 +51,7 @@ PAY = JobKind(
     backoff_cap_seconds=1.0,
 )
 WATCH = JobKind(
-    name="test.watch",
+    name="money.watch",
     summary="One tick of the watcher.",
     params=WatchParams,
     queue=Queue.LIQUIDATION,
@@ -61,7 +60,7 @@ WATCH = JobKind(
     backoff_seconds=0.2,
     backoff_cap_seconds=1.0,
 )
-PAY_MENU = Menu.of(tuple(MENU.kinds.values()), (PAY, WATCH))
+MONEY_KINDS = (TRANSFER, WATCH)
 
 
 def amount_wei(key: int) -> int:
@@ -74,7 +73,7 @@ def call_data(key: int) -> bytes:
     return keccak(text="hit(uint256)")[:4] + key.to_bytes(32, "big")
 
 
-def pay(run: JobRun) -> dict[str, Any] | Snoozed:
+def transfer(run: JobRun) -> dict[str, Any] | Snoozed:
     """Plan once, together with the job's knowledge of it; send; wait until each payment has ended."""
     planned = [UUID(found) for found in (run.cursor or {}).get("intents", ())]
     if not planned:

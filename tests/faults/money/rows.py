@@ -5,20 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
 from app.core.failpoints import POINTS
-from tests.faults.money.audit import audit
-from tests.faults.money.disasters import DISASTERS, storm
-from tests.faults.money.ground import Ground, Order, ground
-from tests.faults.money.strikes import Strike
+from tests.faults.deaths import Death
+from tests.faults.ground import Ground
+from tests.faults.money.audit import Findings, audit
+from tests.faults.money.bank import Bank, Order, open_bank
+from tests.faults.money.disasters import DISASTERS, Disaster, storm
 
-TICK_STEP = "sender.confirm.before"
-STEPS = tuple(name for name in POINTS if name.startswith("sender.") and name != TICK_STEP)
-# More than a payment's first attempt, or a tick, has statements: the last ones must survive.
+CONFIRMING = "sender.confirm.before"
+SENDING = tuple(name for name in POINTS if name.startswith("sender.") and name != CONFIRMING)
+BOUNDARIES = {"sql.before": "before", "sql.after": "after"}
+# More than the first attempt of a payment has statements, so that the last one survives; of a tick, about as many.
 PAYMENT_STATEMENTS, TICK_STATEMENTS = 40, 40
-SAMPLE = 12
+SAMPLED = 12
+SETTLE_SECONDS = 60.0
+STRIKE_SECONDS = 30.0
+STORM_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -30,135 +34,153 @@ class Row:
     lost: int
     doubled: int
     missing: int
-    seconds: float
+    recovery_seconds: float
     note: str
     complaints: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A fault, and the orders that met it. `struck_at` in seconds since 1970; None: when the orders' strikes fell."""
+    """A fault, and the orders that met it, `struck_at` in seconds since 1970; None: when the orders' deaths came."""
 
     fault: str
     orders: Sequence[Order]
     struck_at: float | None = None
-    must_strike: bool = True
-    must_survive: bool = False
+    all_die: bool = True
+    one_survives: bool = False
 
 
-def judge(place: Ground, cases: Sequence[Case]) -> list[Row]:
+def judge(bank: Bank, cases: Sequence[Case]) -> list[Row]:
     """Wait until all has ended, audit once, and give a row a case."""
-    settled = place.settle([order for case in cases for order in case.orders])
-    found = audit(place.engine, place.chain, [key for order in place.orders for key in order.keys])
-    others = [*found.others, *([] if settled else ["it has not settled"])]
-    return [_row(place, case, found.lost, found.doubled, len(found.missing), others) for case in cases]
+    everything = [order for case in cases for order in case.orders]
+    settled = bank.wait_for(lambda: bank.is_quiet(everything), SETTLE_SECONDS)
+    found = audit(bank.engine, bank.chain, [key for order in bank.orders for key in order.keys])
+    if not settled:
+        found.others.append(f"not over after {SETTLE_SECONDS:.0f} s")
+    return [_row(bank, case, found) for case in cases]
 
 
-def _row(place: Ground, case: Case, lost: set[int], doubled: set[int], missing: int, others: Sequence[str]) -> Row:
+def _row(bank: Bank, case: Case, found: Findings) -> Row:
     keys = {key for order in case.orders for key in order.keys}
-    armed = [order for order in case.orders if order.strike is not None]
-    fell = [at for order in armed if (at := place.strikes.struck_at(order.job_id)) is not None]
-    complaints = [f"lost: {sorted(lost & keys)}"] * bool(lost & keys)
-    complaints += [f"doubled: {sorted(doubled & keys)}"] * bool(doubled & keys)
-    complaints += [f"{missing} nonces are missing"] * bool(missing)
-    complaints += place.unfinished(case.orders)
-    if armed and case.must_strike and len(fell) < len(armed):
-        complaints.append(f"{len(armed) - len(fell)} strikes never fell")
-    if case.must_survive and len(fell) == len(armed):
-        complaints.append("nobody survived: there are more statements than strikes")
+    lost, doubled = sorted(found.lost & keys), sorted(found.doubled & keys)
+    armed = [order for order in case.orders if order.death is not None]
+    deaths = [at for order in armed if (at := bank.struck_at(order)) is not None]
+    complaints = [f"{what}: {which}" for what, which in (("lost", lost), ("doubled", doubled)) if which]
+    complaints += [f"nonces are missing: {sorted(found.missing)}"] if found.missing else []
+    complaints += bank.unfinished(case.orders)
+    if case.all_die and len(deaths) < len(armed):
+        complaints.append(f"only {len(deaths)} of {len(armed)} died")
+    if case.one_survives and len(deaths) == len(armed):
+        complaints.append("nobody survived: there are more statements than deaths")
     return Row(
         fault=case.fault,
         intents=len(keys),
-        lost=len(lost & keys),
-        doubled=len(doubled & keys),
-        missing=missing,
-        seconds=place.last_end(case.orders) - (case.struck_at or min(fell, default=time.time())),
-        note=f"{len(fell)} strikes" if armed else "",
-        complaints=(*complaints, *others),
+        lost=len(lost),
+        doubled=len(doubled),
+        missing=len(found.missing),
+        recovery_seconds=bank.last_end(case.orders) - (case.struck_at or min(deaths, default=time.time())),
+        note=f"{len(deaths)} deaths" if armed else "",
+        complaints=(*complaints, *found.others),
     )
 
 
-def at_every_step(place: Ground, action: str, what: str, each: int = 2) -> list[Row]:
-    """A payment's process dies, or stands still past its lease, at each named step of the sender's way."""
+def children(bank: Bank) -> list[Row]:
+    """A child is killed, or stands still past its lease, at each named step of a transaction's way."""
     cases = []
-    for name in STEPS:
-        strikes = [Strike(name, action=action)] * each
-        orders = place.pay(each, each=2, strikes=strikes[:1]) + place.pay(each, strikes=strikes, persistent=True)
-        cases.append(Case(f"{what} at {name}", orders))
-    place.pay(4, each=2)
-    return judge(place, [*cases, confirming(place, action, what)])
+    for action, what in (("kill", "child killed at"), ("stop", "child stopped past its lease at")):
+        for name in SENDING:
+            death = Death(name, action=action)
+            orders = bank.pay(1, each=2, deaths=[death]) + bank.pay(2, deaths=[death], persistent=True)
+            cases.append(Case(f"{what} {name}", orders))
+        cases.append(_confirming(bank, what, action))
+    return judge(bank, cases)
 
 
-def confirming(place: Ground, action: str, what: str) -> Case:
-    """The same for the watcher that is about to confirm."""
-    paid = place.pay(4, each=2)
-    place.wait_for(lambda: place.any_broadcast())
-    ticks = place.watch([Strike(TICK_STEP, action=action)] * 2)
-    place.wait_for(lambda: all(place.strikes.struck_at(tick.job_id) for tick in ticks), 20.0)
-    return Case(f"{what} at {TICK_STEP}", [*paid, *ticks])
+def workers(bank: Bank) -> list[Row]:
+    """The same of a whole worker, one after the other, for its death takes its other children along."""
+    cases = []
+    what, action = "worker killed at", "kill_worker"
+    for name in SENDING:
+        orders = bank.pay(2, each=2, deaths=[Death(name, action=action)], persistent=True)
+        _await_deaths(bank, orders)
+        cases.append(Case(f"{what} {name}", orders))
+    return judge(bank, [*cases, _confirming(bank, what, action)])
 
 
-def at_every_statement(place: Ground, numbers: Sequence[int]) -> list[Row]:
+def _confirming(bank: Bank, what: str, action: str) -> Case:
+    """Ticks of the watcher that die when they are about to confirm."""
+    orders = bank.pay(3, each=2)
+    bank.wait_for(bank.any_broadcast, STRIKE_SECONDS)
+    ticks = bank.watch([Death(CONFIRMING, action=action)])
+    _await_deaths(bank, ticks)
+    return Case(f"{what} {CONFIRMING}", [*orders, *ticks])
+
+
+def _await_deaths(bank: Bank, orders: Sequence[Order]) -> None:
+    armed = [order for order in orders if order.death is not None]
+    bank.wait_for(lambda: all(bank.struck_at(order) for order in armed), STRIKE_SECONDS)
+
+
+def payments_at_every_statement(bank: Bank, numbers: Sequence[int]) -> list[Row]:
     """A payment's process dies before and after each of its statements, until it survives."""
     cases = []
-    for name in ("sql.before", "sql.after"):
-        strikes = [Strike(name, number) for number in numbers]
-        half = len(strikes) // 2
-        orders = place.pay(half, strikes=strikes[:half])
-        orders += place.pay(len(strikes) - half, strikes=strikes[half:], persistent=True)
-        fault = f"killed {'before' if name == 'sql.before' else 'after'} each statement of a payment"
-        cases.append(Case(fault, orders, must_strike=False, must_survive=PAYMENT_STATEMENTS in numbers))
-    return judge(place, cases)
+    for name, when in BOUNDARIES.items():
+        deaths = [Death(name, number) for number in numbers]
+        orders = bank.pay(len(deaths[::2]), deaths=deaths[::2])
+        orders += bank.pay(len(deaths[1::2]), deaths=deaths[1::2], persistent=True)
+        survives = PAYMENT_STATEMENTS in numbers
+        cases.append(Case(f"killed {when} each statement of a payment", orders, all_die=False, one_survives=survives))
+    return judge(bank, cases)
 
 
-def at_every_statement_of_a_tick(place: Ground, numbers: Sequence[int], rng: Random) -> list[Row]:
+def ticks_at_every_statement(bank: Bank, numbers: Sequence[int], rng: Random) -> list[Row]:
     """The watcher dies before and after each of its statements, while payments wait for it in every state."""
     cases = []
-    for name in ("sql.before", "sql.after"):
-        left_behind = [Strike(step) for step in STEPS]
-        orders = place.pay(2 * len(STEPS), strikes=left_behind)
-        strikes = [Strike(name, number) for number in numbers]
-        rng.shuffle(strikes)
-        while strikes:
-            orders += place.watch(strikes[:6])
-            del strikes[:6]
-            place.wait_a_while(0.4)
-        fault = f"killed {'before' if name == 'sql.before' else 'after'} each statement of the watcher"
-        cases.append(Case(fault, orders, must_strike=False))
-    return judge(place, cases)
+    for name, when in BOUNDARIES.items():
+        orders = bank.pay(2 * len(SENDING), deaths=[Death(step) for step in SENDING])
+        deaths = [Death(name, number) for number in rng.sample(numbers, len(numbers))]
+        for first in range(0, len(deaths), 6):
+            orders += bank.watch(deaths[first : first + 6])
+            bank.wait_a_while(0.4)
+        cases.append(Case(f"killed {when} each statement of the watcher", orders, all_die=False))
+    return judge(bank, cases)
 
 
-def disaster(place: Ground, what: str, strike: Callable[[Ground, Random], None], rng: Random) -> list[Row]:
+def disaster(bank: Bank, fault: str, strike: Disaster, rng: Random) -> list[Row]:
     """Something outside fails while payments are in every state."""
-    orders = place.pay(6, each=3)
-    place.wait_a_while(rng.uniform(0.2, 1.0))
-    orders += place.pay(6, each=2, persistent=True)
-    place.wait_a_while(rng.uniform(0.1, 0.6))
+    orders = bank.pay(6, each=3)
+    bank.wait_a_while(rng.uniform(0.2, 1.0))
+    orders += bank.pay(6, each=2, persistent=True)
+    bank.wait_a_while(rng.uniform(0.1, 0.6))
     struck_at = time.time()
-    strike(place, rng)
-    return judge(place, [Case(what, orders, struck_at)])
+    strike(bank, rng)
+    return judge(bank, [Case(fault, orders, struck_at)])
 
 
-def stormy(place: Ground, rng: Random, seconds: float) -> list[Row]:
+def everything(bank: Bank, rng: Random) -> list[Row]:
     """All of it, at random."""
-    struck_at, orders = time.time(), storm(place, rng, seconds)
-    return judge(place, [Case(f"a storm of everything for {seconds:.0f} s", orders, struck_at, must_strike=False)])
+    struck_at, orders = time.time(), storm(bank, rng, STORM_SECONDS)
+    return judge(bank, [Case("everything at random", orders, struck_at, all_die=False)])
 
 
-def rows(seed: int, folder: Path, *, complete: bool = False) -> Iterator[Row]:
-    """The whole matrix of money, on a ground in `folder`. Without `complete`, the seed samples the statements."""
+def rows(ground: Ground, seed: int, *, complete: bool = False) -> Iterator[Row]:
+    """The matrix of money on `ground`, whose tables and cast it changes. Unless `complete`, the seed draws a sample of
+    the statements at which to die."""
     rng = Random(f"money:{seed}")  # noqa: S311 - a storm's, not a key's
 
-    def numbers(most: int) -> list[int]:
-        every = range(1, most + 1)
-        return list(every) if complete else sorted({*rng.sample(every, SAMPLE), most})
+    def sample(last: int) -> list[int]:
+        every = range(1, last + 1)
+        return list(every) if complete else sorted({*rng.sample(every, SAMPLED), last})
 
-    with ground(folder) as place:
-        yield from at_every_step(place, "kill", "child killed")
-        yield from at_every_step(place, "kill_worker", "worker killed")
-        yield from at_every_step(place, "stop", "child stopped past its lease")
-        yield from at_every_statement(place, numbers(PAYMENT_STATEMENTS))
-        yield from at_every_statement_of_a_tick(place, numbers(TICK_STATEMENTS), rng)
-        for what, strike in DISASTERS.items():
-            yield from disaster(place, what, strike, rng)
-        yield from stormy(place, rng, 20.0)
+    with open_bank(ground) as bank:
+        rounds: list[Callable[[], list[Row]]] = [
+            lambda: children(bank),
+            lambda: workers(bank),
+            lambda: payments_at_every_statement(bank, sample(PAYMENT_STATEMENTS)),
+            lambda: ticks_at_every_statement(bank, sample(TICK_STATEMENTS), rng),
+        ]
+        for play in rounds:
+            yield from play()
+        for fault, strike in DISASTERS.items():
+            yield from disaster(bank, fault, strike, rng)
+        yield from everything(bank, rng)

@@ -19,6 +19,8 @@ from tests.chain_sender.desk import CHAIN_ID, OTHER, OWNER_KEY, target_bytecode
 from tests.faults.money.kinds import call_data
 
 CONFIRMATIONS = 3
+KEPT_STATES = "16"
+"""Blocks whose state the node keeps: what a restart has to carry over."""
 
 
 class Chain:
@@ -30,7 +32,7 @@ class Chain:
     def __init__(self, binary: Path, folder: Path):
         self._binary, self._folder, self._port = binary, folder, free_port()
         self._node = self._started()
-        self.rpc = Provider(self._node.url, chain_id=CHAIN_ID, timeout_seconds=10.0)
+        self.rpc = Provider(self._node.url, chain_id=CHAIN_ID, timeout_seconds=30.0, max_answer_bytes=1 << 28)
         self.owner = bytes.fromhex(Account.from_key(OWNER_KEY).address[2:])
         self._highest = 0
         sent = self("eth_sendTransaction", {"from": OTHER, "data": target_bytecode()})
@@ -119,7 +121,7 @@ class Chain:
         return min(depth, self.head() - (self._highest - CONFIRMATIONS))
 
     def _started(self, *extra: str) -> EmbeddedAnvil:
-        options = ("--no-mining", "--silent", *extra)
+        options = ("--no-mining", "--silent", "--prune-history", KEPT_STATES, *extra)
         node = EmbeddedAnvil(self._binary, self._port, self._folder / "anvil.log", block_seconds=None, extra=options)
         node.start()
         return node
