@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from tests.faults.ground import Ground
 from tests.faults.outside import Outside
@@ -27,6 +31,10 @@ ALWAYS: Mapping[str, str] = {
     "serial jobs in order": "SELECT id FROM (SELECT j.id, w.number, lag(w.number) OVER (PARTITION BY j.serial_key"
     " ORDER BY j.id) AS before FROM jobs j JOIN writes w ON w.job_id = j.id WHERE j.serial_key IS NOT NULL) AS line"
     " WHERE number < before",
+    "serial jobs apart": "SELECT b.id FROM (SELECT id, serial_key, finished_at, (SELECT min(at) FROM bodies"
+    " WHERE job_id = id) AS begun_at FROM jobs WHERE serial_key IS NOT NULL) AS b JOIN jobs a"
+    " ON a.serial_key = b.serial_key AND a.id < b.id AND (a.finished_at IS NULL OR a.finished_at > b.begun_at)"
+    " WHERE b.begun_at IS NOT NULL",
     "one job a slot": "SELECT schedule, slot_at FROM jobs WHERE schedule IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1",
     "slots without a gap": "SELECT slot_at FROM (SELECT s.slot_at, s.slot_at - lag(s.slot_at) OVER"
     " (PARTITION BY s.schedule ORDER BY s.slot_at) AS gap, c.interval_seconds FROM schedule_slots s"
@@ -70,10 +78,12 @@ class Verdict:
     broken: list[str] = field(default_factory=list)
 
 
-def audit(ground: Ground, storm: Storm, outside: Outside) -> Verdict:
+def audit(ground: Ground, storm: Storm, outside: Outside, *, keeps_redis: bool) -> Verdict:
     """Judge a row: everything that was accepted has its one effect, and a poison job has none and failed."""
     verdict = Verdict(accepted=len(storm.accepted))
     verdict.broken = [f"{name}: {len(rows)}" for name, rows in broken(ground, ALWAYS | AT_THE_END).items()]
+    if keeps_redis and ground.events() != ground.count("outbox"):
+        verdict.broken.append(f"{ground.events()} events in the stream, {ground.count('outbox')} in the outbox")
     verdict.broken += [f"refused: {text}" for text in storm.refused]
     verdict.broken += [f"unanswered: {request.key}" for request in storm.unanswered]
     verdict.broken += [f"{outside.badly_signed} callbacks badly signed"] if outside.badly_signed else []
@@ -95,6 +105,28 @@ def broken(ground: Ground, checks: Mapping[str, str]) -> dict[str, list[Any]]:
     """The checks that found something, and what."""
     found = {name: list(ground.sql(statement)) for name, statement in checks.items()}
     return {name: rows for name, rows in found.items() if rows}
+
+
+class Watch:
+    """Looks at what must always hold while the fault is on, again and again, through a connection of its own."""
+
+    def __init__(self, ground: Ground):
+        self._ground = ground
+        self._over = threading.Event()
+        self._seen: set[str] = set()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.3):
+            with contextlib.suppress(SQLAlchemyError):  # Postgres may be what was struck
+                self._seen |= broken(self._ground, ALWAYS).keys()
+
+    def end(self) -> set[str]:
+        """The checks that found something at any time."""
+        self._over.set()
+        self._thread.join()
+        return self._seen
 
 
 def lost(row: Any, outside: Outside) -> str | None:

@@ -13,16 +13,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import psutil
-from sqlalchemy import create_engine, text
+from redis import Redis
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 import migrations
+from app.core.db import make_engine
+from app.jobs.adapters.event_stream import STREAM
 from app.ops.adapters.embedded_postgres import EmbeddedPostgres
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.ops.adapters.probes import http_answers, worker_answers
@@ -55,10 +58,14 @@ class Ground:
     processes: dict[str, ServerProcess] = field(default_factory=dict)
     _cast: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
+    @cached_property
+    def _engine(self) -> Engine:
+        """For the harness's own looks at the tables, from two threads."""
+        return make_engine(self.postgres.url(), pool_size=2)
+
     def sql(self, statement: str, **values: Any) -> Any:
         """Run a statement, commit, and give all rows."""
-        engine = create_engine(self.postgres.url(), poolclass=NullPool)
-        with engine.begin() as connection:
+        with self._engine.begin() as connection:
             result = connection.execute(text(statement), values)
             return result.all() if result.returns_rows else []
 
@@ -67,8 +74,13 @@ class Ground:
         rows = self.sql(f"SELECT count(*) FROM {what}")  # noqa: S608 - our own words
         return int(rows[0][0]) if rows else 0
 
+    def events(self) -> int:
+        """How many events are in the stream."""
+        with Redis.from_url(self.broker.url) as client:
+            return int(client.xlen(STREAM))
+
     def clear(self) -> None:
-        """Empty tables; accounts stay. What runs may hold a lock for a moment."""
+        """Empty tables and an empty stream; accounts stay. What runs may hold a lock for a moment."""
         for left in (3, 2, 1, 0):
             try:
                 self.sql(f"TRUNCATE {TABLES} CASCADE")
@@ -76,6 +88,8 @@ class Ground:
             except DBAPIError:
                 if not left:
                     raise
+        with Redis.from_url(self.broker.url) as client:
+            client.delete(STREAM)
 
     def stage(self, cast: Cast) -> None:
         """Let exactly these run, each answering; one with another environment, or dead, is started afresh."""
@@ -168,6 +182,7 @@ class Ground:
         """End everything, ours first."""
         for name in list(self.processes):
             self.kill(name)
+        self._engine.dispose()
         self.cache.stop()
         self.broker.stop()
         self.postgres.stop()
@@ -200,7 +215,7 @@ def build(folder: Path, outside_url: str = "") -> Iterator[Ground]:
 def common_environment(
     postgres: EmbeddedPostgres, broker: EmbeddedValkey, cache: EmbeddedValkey, folder: Path, outside_url: str
 ) -> dict[str, str]:
-    """What every process is told: short leases, so that recovery is soon, and no limits on the clients."""
+    """What every process is told: short leases, so that recovery is soon, cheap passwords, no limits on the clients."""
     return {
         "ENV_FILE": "",
         "DATABASE_URL": postgres.url(),
@@ -213,6 +228,9 @@ def common_environment(
         "HTTP__IP_LIMIT": "1000000 per minute",
         "HTTP__KEY_LIMIT": "1000000 per minute",
         "ACCOUNTS__ACCESS_TOKEN_SECONDS": "7200",
+        "ACCOUNTS__PASSWORD_TIME_COST": "1",
+        "ACCOUNTS__PASSWORD_MEMORY_KIB": "64",
+        "ACCOUNTS__PASSWORD_PARALLELISM": "1",
         "REMAP_SIGTERM": "SIGQUIT",
         deaths.FOLDER: str(folder / "deaths"),
         kinds.OUTSIDE: outside_url,

@@ -55,7 +55,8 @@ PAY = _kind("pay", "Does something outside that must never be done twice.")
 BULK = _kind("bulk", "Works, many a message.", queue=Queue.BULK, bulk=True)
 SERIAL = _kind("serial", "One after the other.", serial_key=lambda params: params["line"])
 TICK = _kind("tick", "What the schedules fire.")
-KINDS = (WORK, STEPS, NOTIFY, PAY, BULK, SERIAL, TICK)
+LONE = _kind("lone", "What a schedule fires and finds running still.", overlap_key=lambda params: "lone")
+KINDS = (WORK, STEPS, NOTIFY, PAY, BULK, SERIAL, TICK, LONE)
 FAULTS_MENU = Menu.of(tuple(MENU.kinds.values()), KINDS, MONEY_KINDS)
 
 TABLES = (

@@ -89,8 +89,8 @@ WORKERS = (
     ),
 )
 SERVERS = (
-    Fault("redis-flushed", "FLUSHALL of the broker", servers.flush, False, RESEND),
-    Fault("redis-lost", "the broker killed and restarted empty", servers.lose_broker, False, 15),
+    Fault("redis-flushed", "FLUSHALL of the broker", servers.flush, False, RESEND, keeps_redis=False),
+    Fault("redis-lost", "the broker killed and restarted empty", servers.lose_broker, False, 15, keeps_redis=False),
     Fault("postgres-restarted", "a fast restart of Postgres", servers.restart_postgres, True, 15),
     Fault("postgres-crashed", "SIGKILL to Postgres, and a recovery", servers.crash_postgres, True, 15),
 )
@@ -137,7 +137,7 @@ SWEEPS = (
         load=SWEEP,
     ),
     Fault("statements-beat", "the same of beat", beats.at_every_statement(12), False, 30, USUAL | {"beat": {}}, FEW),
-    Fault("statements-api", "the same of the API", at_every_statement("api", 16), False, 30, load=SWEEP),
+    Fault("statements-api", "the same of the API", at_every_statement("api", 10), False, 30, load=SWEEP),
 )
-STORMS = (Fault("everything", "all of it at random, under load", storms.everything, True, 30, EVERYTHING, BIG),)
+STORMS = (Fault("everything", "all of it at random, under load", storms.everything, True, 30, EVERYTHING, BIG, False),)
 MATRIX = (*API, *DISPATCHER, *CHILD, *WHOLE, *WORKERS, *SERVERS, *BEAT, *OTHERS, *SWEEPS, *STORMS)

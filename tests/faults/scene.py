@@ -20,7 +20,7 @@ from app.accounts.services.users import create_user
 from app.core.clock import utc_now
 from app.core.db import make_engine
 from app.core.http.principal import Origin
-from tests.faults.audit import Verdict, audit
+from tests.faults.audit import Verdict, Watch, audit
 from tests.faults.deaths import Death
 from tests.faults.ground import Cast, Ground, TookTooLong
 from tests.faults.outside import Outside
@@ -28,6 +28,7 @@ from tests.faults.storm import Load, Storm, plan
 
 Strike = Callable[["Scene"], None]
 USUAL: Cast = {"api": {}, "dispatcher": {}, "worker": {}}
+CLIENT_PATIENCE_SECONDS = 60.0
 PASSWORD = "correct horse battery staple"
 OPEN = (
     "SELECT id, kind, status, params ->> 'subject' AS subject FROM jobs"
@@ -46,6 +47,7 @@ class Fault:
     bound_seconds: float
     cast: Cast = field(default_factory=lambda: USUAL)
     load: Load = field(default_factory=Load)
+    keeps_redis: bool = True
 
 
 @dataclass
@@ -91,7 +93,7 @@ class Scene:
         self.bound_seconds = patience_seconds or fault.bound_seconds * slowness()
         self.rng = Random(f"{seed}:{fault.name}")  # noqa: S311 - the seed shall draw the same again
         requests = plan(fault.load, self.rng, fault.name, f"{outside.url}/callback")
-        self.storm = Storm(ground.url, dict(client), requests, fault.load.seconds)
+        self.storm = Storm(ground.url, dict(client), requests, fault.load.seconds, CLIENT_PATIENCE_SECONDS * slowness())
         self.struck_at: datetime | None = None
         self.note = ""
 
@@ -145,6 +147,7 @@ def play(
     outside.forget()
     scene = Scene(ground, outside, client, fault, seed=seed, patience_seconds=patience_seconds)
     failure = None
+    watch = Watch(ground)
     try:
         fault.strike(scene)
     except TookTooLong as error:
@@ -152,7 +155,8 @@ def play(
     struck_at = scene.struck_at or utc_now()
     scene.storm.wait()
     settle(scene, struck_at)
-    verdict = audit(ground, scene.storm, outside)
+    verdict = audit(ground, scene.storm, outside, keeps_redis=fault.keeps_redis)
+    verdict.broken += sorted(watch.end())
     return Row(fault, verdict, recovery_seconds(ground, struck_at), scene.bound_seconds, scene.note, failure)
 
 

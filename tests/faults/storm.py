@@ -19,9 +19,6 @@ import requests
 from app.jobs.types import JobKind
 from tests.faults import kinds
 
-PATIENCE_SECONDS = 45.0
-"""A client gives up on a request after that long; what it asked for may then be there or not."""
-
 CLIENTS = 6
 BATCH, LINE = 12, 6
 LONG_MILLISECONDS = 5000
@@ -56,12 +53,16 @@ class Request:
 
 @dataclass
 class Storm:
-    """The clients' requests and what became of them."""
+    """The clients' requests, and what became of them.
+
+    A client gives up on a request after `patience_seconds`; what it asked for may then be there or not.
+    """
 
     url: str
     headers: dict[str, str]
     requests: Sequence[Request]
     seconds: float
+    patience_seconds: float
     accepted: dict[str, str] = field(default_factory=dict)
     unanswered: list[Request] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -89,7 +90,7 @@ class Storm:
     def _send(self, request: Request, due: float) -> None:
         time.sleep(max(0.0, due - time.monotonic()))
         self.sent += 1
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self.patience_seconds
         pause = 0.02
         while time.monotonic() < deadline:
             answer = self._try(request)

@@ -18,6 +18,7 @@ from tests.faults.money import kinds as money
 
 job_task(kinds.WORK)(kinds.work)
 job_task(kinds.TICK)(kinds.work)
+job_task(kinds.LONE)(kinds.work)
 job_task(kinds.SERIAL)(kinds.work)
 job_task(kinds.STEPS)(kinds.steps)
 job_task(kinds.NOTIFY)(kinds.notify)

@@ -9,7 +9,7 @@ from tests.faults.strikes.deaths import SWEPT
 SCHEDULE = """
     INSERT INTO schedules (name, summary, kind, params, interval_seconds, time_zone, catch_up, catch_up_limit,
                            catch_up_window_seconds, overlap, anchor_at, mark_at, next_at)
-    VALUES (:name, 's', 'faults.tick', '{}', 1, 'UTC', 'all', 1000, 86400, 'skip',
+    VALUES (:name, 's', :kind, CAST(:params AS jsonb), 1, 'UTC', 'all', 1000, 86400, 'skip',
             date_trunc('second', now()), date_trunc('second', now()), now())
 """
 FIRED = "schedule_slots WHERE job_id IS NOT NULL"
@@ -18,7 +18,12 @@ FIRED = "schedule_slots WHERE job_id IS NOT NULL"
 def schedule(scene: Scene, count: int = 1) -> None:
     """Schedules that fire each second, every slot of which must run."""
     for number in range(count):
-        scene.ground.sql(SCHEDULE, name=f"s{number}")
+        scene.ground.sql(SCHEDULE, name=f"s{number}", kind="faults.tick", params="{}")
+
+
+def schedule_lone(scene: Scene) -> None:
+    """A schedule whose job is still alive at the next slot, which then is skipped and recorded."""
+    scene.ground.sql(SCHEDULE, name="lone", kind="faults.lone", params='{"milliseconds": 1300}')
 
 
 def unschedule(scene: Scene) -> None:
@@ -36,6 +41,7 @@ def several(scene: Scene) -> None:
     """All beats of the cast at once; one of them dies twice in the middle of firing."""
     scene.order("beat-2", [Death(scene.rng.choice(("beat.commit.before", "beat.commit.after")), hit) for hit in (1, 1)])
     schedule(scene, 2)
+    schedule_lone(scene)
     scene.let_loose()
     scene.wait_until(lambda: scene.ground.deaths.struck() == 2, "a beat dies twice in its tick", 60)
     fire(scene, 4)
