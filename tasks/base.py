@@ -19,6 +19,7 @@ from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
 from app.core.failpoints import failpoint
+from app.core.http.schema import shared
 from app.core.logging import get_logger
 from app.jobs.errors import InvalidParams, LeaseLost, TimedOut
 from app.jobs.services.claim import claim_jobs, end_attempts, put_aside
@@ -147,7 +148,7 @@ def run_many(kind: JobKind, work: BulkWork, runs: Sequence[JobRun]) -> None:
 def load_params(kind: JobKind, claim: Claim) -> Mapping[str, Any]:
     """The stored JSON as the kind's types; an older deployment may have stored what today's schema refuses."""
     try:
-        loaded: Mapping[str, Any] = kind.params().load(dict(claim.params))
+        loaded: Mapping[str, Any] = shared(kind.params).load(dict(claim.params))
     except ValidationError as error:
         raise InvalidParams(f"The stored parameters do not fit: {error.messages}") from error
     return loaded

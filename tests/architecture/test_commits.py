@@ -15,6 +15,7 @@ EDGES = {
     "app/chain/services/alarms.py": "an alarm, which must outlive the rollback of what it is about",
     "app/chain/services/cli_index.py": "a range, for `manage.py index`",
     "app/core/http/unit_of_work.py": "a request",
+    "app/jobs/services/group_commit.py": "the jobs of several requests, in one statement that commits by itself",
     "app/jobs/services/run.py": "a step of a long job, in the statement that shows the claim's token",
     "manage.py": "the rows of the schedule, after the migrations",
     "tasks/base.py": "a claim, and a job with its writes",

@@ -32,7 +32,7 @@ def point(place: str) -> str:
 
 
 API = tuple(
-    Fault(point(place), f"the API dies {words}", dies("api", place, times=3, latest_hit=12), False, RESEND)
+    Fault(point(place), f"the API dies {words}", dies("api", place, times=2, latest_hit=8), False, RESEND)
     for place, words in (
         ("api.commit.before", "with a request written and not committed"),
         ("api.commit.after", "with a request committed and not answered"),

@@ -57,11 +57,6 @@ def find_job(session: Session, job_id: UUID) -> Row[Any] | None:
     ).one_or_none()
 
 
-def find_jobs(session: Session, job_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
-    """Live jobs by id."""
-    return session.execute(_select(Job).where(Job.id.in_(job_ids))).all()
-
-
 def list_jobs(session: Session, wanted: JobFilter, *, before: UUID | None, limit: int) -> Sequence[Row[Any]]:
     """The newest `limit` jobs older than `before`, from both tables. O(limit · log jobs)."""
     halves = [_page(model, wanted, before, limit).subquery() for model in (Job, ArchivedJob)]
