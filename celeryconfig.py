@@ -32,9 +32,6 @@ event_serializer = "json"
 # A message waits in Redis, where the dispatcher can count it, not in a busy worker.
 worker_prefetch_multiplier = 1
 worker_max_memory_per_child = 400_000  # kilobytes
-# Celery keeps a killed child's place in the pool taken for so long, in case its result still comes (default 10 s). Ours
-# is in Postgres, and until then two killed children would keep a worker of two from liquidating.
-worker_lost_wait = 0.5
 worker_send_task_events = True
 worker_soft_shutdown_timeout = 8.0
 worker_enable_soft_shutdown_on_idle = False

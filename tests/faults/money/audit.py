@@ -7,13 +7,12 @@ it looks for.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Engine, text
 
-from app.chain.types.transactions import TERMINAL
 from tests.chain_sender.audit import BROKEN_LAWS
 from tests.faults.money.chain import Chain
 from tests.faults.money.kinds import ACTION, amount_wei
@@ -32,10 +31,6 @@ class Findings:
     doubled: set[int] = field(default_factory=set)
     missing: set[int] = field(default_factory=set)
     others: list[str] = field(default_factory=list)
-
-    @property
-    def clean(self) -> bool:
-        return not (self.lost or self.doubled or self.missing or self.others)
 
 
 class Books:
@@ -56,35 +51,32 @@ class Books:
                 self.payments.setdefault(int(intent.subject), []).append(intent)
 
 
-def audit(engine: Engine, chain: Chain, keys: Iterable[int]) -> Findings:
-    """Judge the payments that were accepted under `keys`, and everything else that the signer did."""
+def audit(engine: Engine, chain: Chain, wanted: Mapping[int, bool]) -> Findings:
+    """Judge the payments that were accepted, by key and whether they may expire, and all else that the signer did."""
     books, found = Books(engine, chain), Findings()
-    keys = set(keys)
-    _judge_payments(books, keys, found)
+    _judge_payments(books, wanted, found)
     _judge_nonces(books, found)
     _judge_attempts(books, found)
     _judge_balances(books, found)
     found.others += books.broken_laws
     found.others += [f"alarm: {alarm.kind} of {alarm.subject}" for alarm in books.alarms]
-    found.others += [f"nobody asked to pay {key}" for key in books.payments.keys() - keys]
+    found.others += [f"nobody asked to pay {key}" for key in books.payments.keys() - wanted.keys()]
     return found
 
 
-def _judge_payments(books: Books, keys: set[int], found: Findings) -> None:
-    """Each has one intent, which has ended; it moved money exactly once if it is final, and never if it is not."""
+def _judge_payments(books: Books, wanted: Mapping[int, bool], found: Findings) -> None:
+    """Each has one intent, which is final and moved money once; or it expired, is cancelled, and moved none."""
     carried = Counter(_key(transaction) for transaction in books.mined)
-    for key in keys:
+    for key, expires in wanted.items():
         intents = books.payments.get(key, [])
         if carried[key] > 1 or len(intents) > 1:
             found.doubled.add(key)
-        if len(intents) != 1 or intents[0].status not in TERMINAL:
+        ends = ("final", "cancelled") if expires else ("final",)
+        paid = [intent for intent in intents if intent.status == "final"]
+        if len(intents) != 1 or intents[0].status not in ends or carried[key] < len(paid):
             found.lost.add(key)
-            continue
-        status = intents[0].status
-        if carried[key] < (status == "final") or status in ("failed", "reverted", "rehearsed"):
-            found.lost.add(key)
-        if carried[key] and status != "final":
-            found.others.append(f"payment {key} is {status}, and was mined")
+        if carried[key] > len(paid):
+            found.others.append(f"payment {key} was mined, and the tables say it was not")
 
 
 def _judge_nonces(books: Books, found: Findings) -> None:

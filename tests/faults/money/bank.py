@@ -40,11 +40,13 @@ TABLES = "chain_intents, chain_attempts, chain_signers, chain_alarms"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A job that was accepted: the payments it stands for, and the death that its first attempt meets."""
+    """A job that was accepted: the payments it stands for, the death that its first attempt meets, and whether its
+    payments may come to nothing because they are soon no longer wanted."""
 
     job_id: UUID
     keys: tuple[int, ...]
-    death: Death | None = None
+    death: Death | None
+    expires: bool
 
 
 @dataclass
@@ -80,7 +82,8 @@ class Bank:
             jobs = [NewJob(kind=kind, params=one, principal="user:test") for one in params]
             ids = [job_id for job_id in enqueue_all(session, jobs) if isinstance(job_id, UUID)]
             meets = [*deaths, *[None] * (len(jobs) - len(deaths))]
-            orders = [Order(*one) for one in zip(ids, keys, meets, strict=True)]
+            expires = [job.params.get("expires_in_seconds") is not None for job in jobs]
+            orders = [Order(*one) for one in zip(ids, keys, meets, expires, strict=True)]
             for order in orders:
                 if order.death is not None:
                     self.ground.deaths.order(str(order.job_id), [order.death])

@@ -16,7 +16,6 @@ from app.chain.adapters.rpc import Call, Provider
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from app.ops.adapters.process import free_port
 from tests.chain_sender.desk import CHAIN_ID, OTHER, OWNER_KEY, target_bytecode
-from tests.faults.money.kinds import call_data
 
 CONFIRMATIONS = 3
 KEPT_STATES = "16"
@@ -69,9 +68,6 @@ class Chain:
         )
         found = [transaction for block in blocks for transaction in block["transactions"]]
         return [one for one in found if bytes.fromhex(one["from"][2:]) == self.owner]
-
-    def is_payment(self, transaction: dict[str, Any], key: int) -> bool:
-        return bytes.fromhex(transaction["input"][2:]) == call_data(key)
 
     # What can befall it.
 

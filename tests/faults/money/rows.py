@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -11,7 +11,8 @@ from app.core.failpoints import POINTS
 from tests.faults.deaths import Death
 from tests.faults.ground import Ground
 from tests.faults.money.audit import Findings, audit
-from tests.faults.money.bank import Bank, Order, open_bank
+from tests.faults.money.bank import BLOCK_SECONDS, Bank, Order, open_bank
+from tests.faults.money.chain import CONFIRMATIONS
 from tests.faults.money.disasters import DISASTERS, Disaster, storm
 
 CONFIRMING = "sender.confirm.before"
@@ -20,7 +21,7 @@ BOUNDARIES = {"sql.before": "before", "sql.after": "after"}
 # More than the first attempt of a payment has statements, so that the last one survives; of a tick, about as many.
 PAYMENT_STATEMENTS, TICK_STATEMENTS = 40, 40
 SAMPLED = 12
-SETTLE_SECONDS = 60.0
+SETTLE_SECONDS = 120.0
 STRIKE_SECONDS = 30.0
 STORM_SECONDS = 20.0
 
@@ -54,7 +55,7 @@ def judge(bank: Bank, cases: Sequence[Case]) -> list[Row]:
     """Wait until all has ended, audit once, and give a row a case."""
     everything = [order for case in cases for order in case.orders]
     settled = bank.wait_for(lambda: bank.is_quiet(everything), SETTLE_SECONDS)
-    found = audit(bank.engine, bank.chain, [key for order in bank.orders for key in order.keys])
+    found = audit(bank.engine, bank.chain, {key: order.expires for order in bank.orders for key in order.keys})
     if not settled:
         found.others.append(f"not over after {SETTLE_SECONDS:.0f} s")
     return [_row(bank, case, found) for case in cases]
@@ -163,6 +164,24 @@ def everything(bank: Bank, rng: Random) -> list[Row]:
     return judge(bank, [Case("everything at random", orders, struck_at, all_die=False)])
 
 
+def short(bank: Bank, rng: Random) -> list[Row]:
+    """The most telling of it in one round: each named step, some statements, and a chain that loses blocks and pool."""
+    deaths = [Death(name) for name in SENDING]
+    deaths += [Death(rng.choice(list(BOUNDARIES)), rng.randint(2, PAYMENT_STATEMENTS // 2)) for _ in range(3)]
+    orders = bank.pay(len(deaths[::2]), deaths=deaths[::2], each=2)
+    orders += bank.pay(len(deaths[1::2]), deaths=deaths[1::2], persistent=True)
+    _await_deaths(bank, orders)
+    struck_at = time.time()
+    orders += bank.pay(3, each=2)
+    bank.wait_for(bank.any_broadcast, STRIKE_SECONDS)
+    bank.flush()
+    bank.chain.raise_base_fee(rng.randint(20, 60))
+    bank.chain.drop_pool()
+    bank.wait_a_while(3 * BLOCK_SECONDS)
+    bank.chain.reorg(CONFIRMATIONS)
+    return judge(bank, [Case("the short form", orders, struck_at)])
+
+
 def rows(ground: Ground, seed: int, *, complete: bool = False) -> Iterator[Row]:
     """The matrix of money on `ground`, whose tables and cast it changes. Unless `complete`, the seed draws a sample of
     the statements at which to die."""
@@ -173,14 +192,10 @@ def rows(ground: Ground, seed: int, *, complete: bool = False) -> Iterator[Row]:
         return list(every) if complete else sorted({*rng.sample(every, SAMPLED), last})
 
     with open_bank(ground) as bank:
-        rounds: list[Callable[[], list[Row]]] = [
-            lambda: children(bank),
-            lambda: workers(bank),
-            lambda: payments_at_every_statement(bank, sample(PAYMENT_STATEMENTS)),
-            lambda: ticks_at_every_statement(bank, sample(TICK_STATEMENTS), rng),
-        ]
-        for play in rounds:
-            yield from play()
+        yield from children(bank)
+        yield from workers(bank)
+        yield from payments_at_every_statement(bank, sample(PAYMENT_STATEMENTS))
+        yield from ticks_at_every_statement(bank, sample(TICK_STATEMENTS), rng)
         for fault, strike in DISASTERS.items():
             yield from disaster(bank, fault, strike, rng)
         yield from everything(bank, rng)
