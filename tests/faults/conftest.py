@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 120.0
 """Nothing here is a timed test: how soon a row is over is for `make faults` to judge."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def outside() -> Iterator[Outside]:
     """Receivers of effects and callbacks."""
     world = Outside()
@@ -23,7 +23,7 @@ def outside() -> Iterator[Outside]:
     world.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ground(tmp_path_factory: pytest.TempPathFactory, outside: Outside) -> Iterator[Ground]:
     """Servers, and the usual processes on them."""
     with build(tmp_path_factory.mktemp("ground"), outside.url) as ground:
@@ -31,7 +31,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory, outside: Outside) -> Iterat
         yield ground
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(ground: Ground) -> Mapping[str, str]:
     """The headers of a client that has signed in."""
     return sign_in(ground)

@@ -95,10 +95,9 @@ class Ground:
         """Let exactly these run, each answering; one with another environment, or dead, is started afresh."""
         for name in [name for name in self.processes if self._cast[name] != cast.get(name) or not self.runs(name)]:
             self.kill(name)
-        fresh = [name for name in cast if name not in self.processes]
-        for name in fresh:
+        for name in [name for name in cast if name not in self.processes]:
             self.start(name, cast[name])
-        for name in fresh:
+        for name in cast:
             self.wait_for(lambda name=name: self.answers(name), 60, f"{name} answers")
 
     def start(self, name: str, extra: Mapping[str, str] = MappingProxyType({})) -> None:

@@ -157,7 +157,7 @@ def play(
     settle(scene, struck_at)
     verdict = audit(ground, scene.storm, outside, keeps_redis=fault.keeps_redis)
     verdict.broken += sorted(watch.end())
-    return Row(fault, verdict, recovery_seconds(ground, struck_at), scene.bound_seconds, scene.note, failure)
+    return Row(fault, verdict, recovery_seconds(scene, struck_at), scene.bound_seconds, scene.note, failure)
 
 
 def slowness() -> float:
@@ -189,13 +189,19 @@ def resolve(scene: Scene, job: Any) -> None:
         requests.post(url, json={"status": status}, headers=scene.storm.headers, timeout=15)
 
 
-def recovery_seconds(ground: Ground, struck_at: datetime) -> float:
-    """From the end of the fault until the last job accepted before it has ended; one still open counts until now."""
-    row = ground.sql(
+def recovery_seconds(scene: Scene, struck_at: datetime) -> float:
+    """From the end of the fault until what was under way then is over.
+
+    That is: each request sent before it is answered, each job accepted before it has ended; one still open counts until
+    now.
+    """
+    row = scene.ground.sql(
         "SELECT max(coalesce(finished_at, clock_timestamp())) AS last FROM jobs WHERE created_at < :struck_at",
         struck_at=struck_at,
     )[0]
-    return max(0.0, (row.last - struck_at).total_seconds()) if row.last else 0.0
+    ends = [answered_at for sent_at, answered_at in scene.storm.answers if sent_at < struck_at]
+    ends += [row.last] if row.last else []
+    return max([0.0, *((end - struck_at).total_seconds() for end in ends)])
 
 
 def sign_in(ground: Ground) -> dict[str, str]:

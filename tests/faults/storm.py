@@ -1,7 +1,8 @@
-"""The clients: they submit over HTTP while the fault strikes, each request with its Idempotency-Key.
+"""The clients: they submit over HTTP while the fault strikes, with an Idempotency-Key each.
 
-A request that gets no answer, or one that says "not now", is sent again with the same key until it is answered. What
-was answered with 202 is accepted: from then on it may neither be lost nor happen twice.
+A request that gets no answer, or one that says "not now", is sent again with the same key until it is answered; some
+have no key and are sent once. What was answered with 202 is accepted: from then on it may neither be lost nor happen
+twice.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
 from typing import Any
 
 import requests
 
+from app.core.clock import utc_now
 from app.jobs.types import JobKind
 from tests.faults import kinds
 
@@ -29,7 +32,8 @@ Body = dict[str, Any]
 class Load:
     """What is submitted, in requests of each sort, spread evenly over `seconds`."""
 
-    singles: int = 24
+    singles: int = 18
+    keyless: int = 8
     batches: int = 2
     steps: int = 4
     notify: int = 4
@@ -44,11 +48,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Request:
-    """One request: a key, and the jobs in it."""
+    """One request: a key, and the jobs in it. Without the key's header it is sent once, whatever comes of it."""
 
     key: str
     jobs: tuple[Body, ...]
     batch: bool
+    keyless: bool = False
 
 
 @dataclass
@@ -66,8 +71,7 @@ class Storm:
     accepted: dict[str, str] = field(default_factory=dict)
     unanswered: list[Request] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    repeated: int = 0
-    sent: int = 0
+    answers: list[tuple[datetime, datetime]] = field(default_factory=list)
     _pool: ThreadPoolExecutor | None = None
     _futures: list[Future[None]] = field(default_factory=list)
     _local: threading.local = field(default_factory=threading.local)
@@ -89,15 +93,17 @@ class Storm:
 
     def _send(self, request: Request, due: float) -> None:
         time.sleep(max(0.0, due - time.monotonic()))
-        self.sent += 1
+        sent_at = utc_now()
         deadline = time.monotonic() + self.patience_seconds
         pause = 0.02
         while time.monotonic() < deadline:
             answer = self._try(request)
             if answer is not None and answer.status_code < 429:
                 self._note(request, answer)
+                self.answers.append((sent_at, utc_now()))
                 return
-            self.repeated += 1
+            if request.keyless:
+                return
             time.sleep(pause)
             pause = min(0.5, pause * 2)
         self.unanswered.append(request)
@@ -105,7 +111,7 @@ class Storm:
     def _try(self, request: Request) -> requests.Response | None:
         path = "/v1/jobs/batch" if request.batch else "/v1/jobs"
         body = {"jobs": list(request.jobs)} if request.batch else request.jobs[0]
-        headers = self.headers | {"Idempotency-Key": request.key}
+        headers = self.headers | ({} if request.keyless else {"Idempotency-Key": request.key})
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
         session: requests.Session = self._local.session
@@ -127,18 +133,23 @@ class Storm:
 
 def plan(load: Load, rng: Random, name: str, callback: str) -> list[Request]:
     """The requests of a load, in an order that the seed draws."""
-    singles = [kinds.WORK] * load.singles + [kinds.STEPS] * load.steps
-    singles += [kinds.NOTIFY] * load.notify + [kinds.PAY] * load.pay
-    made: list[tuple[JobKind, int, Body]] = [(kind, 1, {"steps": 4} if kind is kinds.STEPS else {}) for kind in singles]
-    made += [(kinds.WORK, 1, {"milliseconds": LONG_MILLISECONDS})] * load.long
-    made += [(kinds.WORK, 1, {"die": kinds.ALWAYS})] * load.poison
-    made += [(kind, BATCH, {}) for kind in (kinds.BULK, kinds.WORK)[: load.batches]]
-    made += [(kinds.SERIAL, LINE, {"line": f"{name}-{number}"}) for number in range(load.lines)]
+    common = {"callback_url": callback} if load.calls_back else {}
+    # What is asked for, how many of it in one request, and with which parameters beside the usual ones.
+    wanted: list[tuple[JobKind, int, Body]] = [
+        *[(kinds.WORK, 1, {})] * (load.singles + load.keyless),
+        *[(kinds.STEPS, 1, {"steps": 4})] * load.steps,
+        *[(kinds.NOTIFY, 1, {})] * load.notify,
+        *[(kinds.PAY, 1, {})] * load.pay,
+        *[(kinds.WORK, 1, {"milliseconds": LONG_MILLISECONDS})] * load.long,
+        *[(kinds.WORK, 1, {"die": kinds.ALWAYS})] * load.poison,
+        *[(kind, BATCH, {}) for kind in (kinds.BULK, kinds.WORK)[: load.batches]],
+        *[(kinds.SERIAL, LINE, {"line": f"{name}-{number}"}) for number in range(load.lines)],
+    ]
+    made = []
+    for number, (kind, count, params) in enumerate(wanted):
+        key = f"{name}-{number}"
+        usual = [{"subject": f"{key}/{n}", "milliseconds": load.milliseconds} for n in range(count)]
+        jobs = tuple(common | {"kind": kind.name, "params": one | params} for one in usual)
+        made.append(Request(key, jobs, batch=count > 1, keyless=number < load.keyless))
     rng.shuffle(made)
-    return [_request(load, callback, f"{name}-{number}", *what) for number, what in enumerate(made)]
-
-
-def _request(load: Load, callback: str, key: str, kind: JobKind, count: int, params: Body) -> Request:
-    common = {"kind": kind.name} | ({"callback_url": callback} if load.calls_back else {})
-    all_params = [{"subject": f"{key}/{n}", "milliseconds": load.milliseconds} | params for n in range(count)]
-    return Request(key, tuple(common | {"params": one} for one in all_params), batch=count > 1)
+    return made

@@ -8,11 +8,14 @@ from tests.faults.deaths import Death
 from tests.faults.ground import LEASE_SECONDS
 from tests.faults.scene import Scene
 
+RUNNING = "jobs WHERE status = 'running'"
+
 
 def kill_whole(scene: Scene) -> None:
-    """SIGKILL to a worker and its children, as a machine's death would."""
+    """SIGKILL to a worker and its children, as a machine's death would, in the middle of their work."""
     scene.let_loose()
     scene.await_a_moment()
+    scene.wait_until(lambda: scene.ground.count(RUNNING) > 0, "a job runs")
     scene.ground.strike("worker")
     scene.mark()
 
@@ -20,8 +23,8 @@ def kill_whole(scene: Scene) -> None:
 def kill_child(scene: Scene) -> None:
     """SIGKILL to one pool child in the middle of a body; Celery makes a new one."""
     scene.let_loose()
-    scene.wait_until(lambda: scene.ground.count("bodies") > 0, "a body begins")
     scene.await_a_moment()
+    scene.wait_until(lambda: scene.ground.count(RUNNING) > 0, "a job runs")
     worker = scene.ground.born("worker")
     assert isinstance(worker, psutil.Process)
     scene.rng.choice(worker.children()).kill()
@@ -31,8 +34,8 @@ def kill_child(scene: Scene) -> None:
 def freeze(scene: Scene) -> None:
     """SIGSTOP for two leases, then SIGCONT: what it was doing is another's by now."""
     scene.let_loose()
-    scene.wait_until(lambda: scene.ground.count("jobs WHERE status = 'running'") > 0, "a job runs")
     scene.await_a_moment()
+    scene.wait_until(lambda: scene.ground.count(RUNNING) > 0, "a job runs")
     scene.ground.pause("worker")
     scene.pause_seconds(2 * LEASE_SECONDS)
     scene.ground.resume("worker")
