@@ -126,6 +126,11 @@ class Bank:
         """Whether a transaction is out, and not seen in a block yet."""
         return bool(self.ground.sql("SELECT FROM chain_intents WHERE status = 'broadcast' LIMIT 1"))
 
+    def any_sent_again(self) -> bool:
+        """Whether bytes that wait in the pool were sent a second time."""
+        again = "SELECT FROM chain_attempts a JOIN chain_intents i ON i.id = a.intent_id WHERE i.status = 'broadcast'"
+        return bool(self.ground.sql(again + " AND a.last_broadcast_at > a.first_broadcast_at LIMIT 1"))
+
     def struck_at(self, order: Order) -> float | None:
         """When the order's death came, in seconds since 1970; None while it has not."""
         return self.ground.deaths.struck_at(str(order.job_id))

@@ -35,16 +35,16 @@ def raise_base_fee(bank: Bank, rng: Random) -> None:
 
 
 DISASTERS: Mapping[str, Disaster] = {
-    "FLUSHALL of the broker": lambda bank, _: bank.flush(),
-    "Postgres crashes": lambda bank, _: bank.crash_postgres(),
-    "node killed, its pool lost": lambda bank, _: bank.chain.restart(),
-    "node's pool dropped": lambda bank, _: bank.chain.drop_pool(),
-    "node frozen": freeze_node,
-    "blocks replaced": reorg,
-    "blocks rolled back": roll_back,
-    "base fee leaps": raise_base_fee,
-    "both workers killed": lambda bank, _: bank.kill(*WORKERS),
-    "dispatcher and beat killed": lambda bank, _: bank.kill("dispatcher", "beat"),
+    "redis-flushed": lambda bank, _: bank.flush(),
+    "postgres-crashed": lambda bank, _: bank.crash_postgres(),
+    "node-killed": lambda bank, _: bank.chain.restart(),
+    "pool-dropped": lambda bank, _: bank.chain.drop_pool(),
+    "node-frozen": freeze_node,
+    "blocks-replaced": reorg,
+    "blocks-rolled-back": roll_back,
+    "base-fee-leaps": raise_base_fee,
+    "workers-killed": lambda bank, _: bank.kill(*WORKERS),
+    "dispatcher-and-beat-killed": lambda bank, _: bank.kill("dispatcher", "beat"),
 }
 
 
