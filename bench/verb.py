@@ -1,0 +1,25 @@
+"""`manage.py bench NAME`: measure, print, and say by the exit code whether every bar is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from bench.progress import Progress
+from bench.report import Report
+
+
+def bench(
+    name: str, run_folder: Path, *, only: Sequence[str], runs: int, as_json: bool, echo: Callable[[str], None]
+) -> int:
+    """Run `bench.<name>` and show its report; returns the exit code."""
+    report: Report = import_module(f"bench.{name}").measure(run_folder, only=only, runs=runs, progress=Progress())
+    echo(json.dumps(report.as_dict(), indent=1) if as_json else report.as_table())
+    return exit_code(report)
+
+
+def exit_code(report: Report) -> int:
+    """1 when a bar is missed."""
+    return 0 if report.ok else 1
