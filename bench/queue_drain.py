@@ -22,55 +22,57 @@ from bench.ours.kinds import NOOP, NOOP_BULK, NOOP_SAFE_CLAIM
 from bench.report import Row, compared
 from bench.stand import OURS, PLAIN, Stand, paused, wait_until
 
-JOBS, BULK_JOBS = 1500, 10_000
+SECONDS = 2.5
+WARM_UP_JOBS, MOST_JOBS = 200, 20_000
 POOLS = {"prefork 2": ("-c", "2"), "threads 8": ("-c", "8", "-P", "threads")}
 LONGEST_SECONDS = 120.0
 RAW_QUEUE = "baseline"
 FILL_WORK = """
     TRUNCATE work;
-    INSERT INTO work SELECT n FROM generate_series(0, 9999) AS n;
+    INSERT INTO work SELECT n FROM generate_series(0, 19999) AS n;
     ANALYZE work
 """
 WAITING = text("SELECT EXISTS (SELECT FROM jobs WHERE finished_at IS NULL)")
 ENDED = text("SELECT count(*) AS jobs, extract(epoch FROM max(finished_at)) AS at FROM jobs WHERE status = 'succeeded'")
-Measure = Callable[[], float]
+Drain = Callable[[int], float]
 
 
-def measure(stand: Stand, *, runs: int, progress: Callable[[str], None], scale: float = 1.0) -> list[Row]:
-    """Both pools, one after the other; in each all variants `runs` times in turn."""
+def measure(stand: Stand, *, runs: int, progress: Callable[[str], None], seconds: float = SECONDS) -> list[Row]:
+    """Both pools, one after the other; in each all variants `runs` times in turn, each for about `seconds`."""
     stand.sql(PLAIN, celery_noop.TABLE)
-    jobs, bulk_jobs = int(JOBS * scale), int(BULK_JOBS * scale)
     found: list[Row] = []
     for pool, options in POOLS.items():
         ours = stand.start_worker("ours", "bench.ours.worker", "default,bulk", *options)
         raw = stand.start_worker("raw", "bench.baselines.celery_noop", RAW_QUEUE, *options)
         dispatcher = stand.start_dispatcher()
         sides = Sides(stand, dispatcher, raw)
-        variants: dict[str, Measure] = {
-            "raw": partial(sides.drain_raw, jobs),
-            "commits": partial(sides.drain_commits, jobs),
-            "ours": partial(sides.drain_ours, NOOP, jobs),
-            "safe": partial(sides.drain_ours, NOOP_SAFE_CLAIM, jobs),
+        variants: dict[str, Drain] = {
+            "raw": sides.drain_raw,
+            "commits": sides.drain_commits,
+            "ours": partial(sides.drain_ours, NOOP),
+            "safe": partial(sides.drain_ours, NOOP_SAFE_CLAIM),
         }
         if pool.startswith("prefork"):
-            variants["bulk"] = partial(sides.drain_ours, NOOP_BULK, bulk_jobs)
-        found += rows(pool, interleaved(variants, runs, progress, f"drain, {pool}"))
+            variants["bulk"] = partial(sides.drain_ours, NOOP_BULK)
+        found += rows(pool, interleaved(variants, runs, seconds, progress, f"drain, {pool}"))
         stand.end(ours, raw, dispatcher)
     return found
 
 
 def interleaved(
-    variants: dict[str, Measure], runs: int, progress: Callable[[str], None], title: str
+    variants: dict[str, Drain], runs: int, seconds: float, progress: Callable[[str], None], title: str
 ) -> dict[str, list[float]]:
-    """Every variant once unmeasured, then all in turn, `runs` times."""
-    for name, variant in variants.items():
+    """Each variant unmeasured first, to learn how many jobs last `seconds`; then all in turn, `runs` times."""
+    jobs: dict[str, int] = {}
+    for name, drain in variants.items():
         progress(f"{title}: {name} warms up")
-        variant()
+        drain(WARM_UP_JOBS)
+        jobs[name] = min(MOST_JOBS, max(WARM_UP_JOBS, int(seconds * drain(WARM_UP_JOBS))))
     found: dict[str, list[float]] = {name: [] for name in variants}
     for run in range(runs):
-        for name, variant in variants.items():
+        for name, drain in variants.items():
             progress(f"{title}: run {run + 1} of {runs}, {name}")
-            found[name].append(variant())
+            found[name].append(drain(jobs[name]))
     return found
 
 
