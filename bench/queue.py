@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from bench import queue_drain, queue_submit
+from bench import queue_drain, queue_enqueue, queue_latency, queue_memory, queue_submit
 from bench.machine import describe
 from bench.report import Report, Row
 from bench.stand import Stand, standing
-
-RUNS = 5
 
 
 class Part(Protocol):
@@ -22,7 +20,13 @@ class Part(Protocol):
         """The rows of this part."""
 
 
-PARTS: dict[str, Part] = {"submit": queue_submit.measure, "drain": queue_drain.measure}
+PARTS: dict[str, Part] = {
+    "submit": queue_submit.measure,
+    "enqueue": queue_enqueue.measure,
+    "drain": queue_drain.measure,
+    "latency": queue_latency.measure,
+    "memory": queue_memory.measure,
+}
 
 
 def measure(run_folder: Path, *, only: Sequence[str], runs: int, progress: Callable[[str], None]) -> Report:

@@ -32,7 +32,7 @@ FILL_WORK = """
     INSERT INTO work SELECT n FROM generate_series(0, 19999) AS n;
     ANALYZE work
 """
-WAITING = text("SELECT EXISTS (SELECT FROM jobs WHERE finished_at IS NULL)")
+WAITING = text("SELECT EXISTS (SELECT FROM jobs WHERE status IN ('in_doubt', 'queued', 'running'))")
 ENDED = text("SELECT count(*) AS jobs, extract(epoch FROM max(finished_at)) AS at FROM jobs WHERE status = 'succeeded'")
 Drain = Callable[[int], float]
 

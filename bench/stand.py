@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OURS, PLAIN = "ours", "plain"
 THREADS = 16
 API_PROCESSES = 2
+START_SECONDS = 120.0
 NO_LIMIT = "1000000000 per minute"
 
 
@@ -100,20 +101,22 @@ class Stand:
         command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--factory", "--workers", str(API_PROCESSES), "--blocking-threads", str(THREADS), target]
         process = self.start(name, command, PROMETHEUS_MULTIPROC_DIR=str(metrics), **variables)
-        process.wait_ready(partial(probes.http_answers, f"http://127.0.0.1:{port}/health/live"))
+        process.wait_ready(partial(probes.http_answers, f"http://127.0.0.1:{port}/health/live"), START_SECONDS)
         return process, port
 
     def start_worker(self, name: str, app: str, queues: str, *options: str) -> ServerProcess:
         """A Celery worker that answers."""
         command = [sys.executable, "-m", "celery", "-A", app, "worker", "-n", f"{name}@%h", "-Q", queues]
         process = self.start(name, [*command, "--without-gossip", "--without-mingle", *options])
-        process.wait_ready(partial(probes.worker_answers, self.broker.url, name))
+        process.wait_ready(partial(probes.worker_answers, self.broker.url, name), START_SECONDS)
         return process
 
     def start_dispatcher(self) -> ServerProcess:
         """Our dispatcher, its first round done."""
         process = self.start("dispatcher", [sys.executable, "-m", "bench.ours.dispatcher"])
-        process.wait_ready(lambda: process.log is not None and "dispatcher_started" in process.log.read_text())
+        process.wait_ready(
+            lambda: process.log is not None and "dispatcher_started" in process.log.read_text(), START_SECONDS
+        )
         return process
 
     def end(self, *processes: ServerProcess) -> None:
