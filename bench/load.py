@@ -11,6 +11,7 @@ import selectors
 import socket
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 
@@ -31,6 +32,7 @@ class Tally:
 
     milliseconds: list[float] = field(default_factory=list)
     refused: int = 0
+    seconds: float = 0.0
 
 
 class BadAnswer(Exception):
@@ -60,31 +62,36 @@ def receive(connection: Connection) -> bool:
 
 
 def drive(port: int, request: bytes, *, connections: int, warm_up: float, seconds: float, status: bytes) -> Tally:
-    """Send for `warm_up + seconds`; what was answered after the warm-up counts."""
-    selector = selectors.DefaultSelector()
+    """Send for `warm_up + seconds`, on a slow machine for longer; what was answered after the warm-up counts."""
+    with ExitStack() as open_sockets, selectors.DefaultSelector() as selector:
+        for _ in range(connections):
+            sock = open_sockets.enter_context(socket.create_connection(("127.0.0.1", port)))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            selector.register(sock, selectors.EVENT_READ, Connection(sock))
+        return ask(selector, request, begin=time.perf_counter() + warm_up, seconds=seconds, status=status)
+
+
+def ask(selector: selectors.BaseSelector, request: bytes, *, begin: float, seconds: float, status: bytes) -> Tally:
+    """Ask on every connection, and again as soon as it is answered, until the time is over."""
     tally = Tally()
-    begin = time.perf_counter() + warm_up
-    end = begin + seconds
-    for _ in range(connections):
-        sock = socket.create_connection(("127.0.0.1", port))
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        selector.register(sock, selectors.EVENT_READ, Connection(sock, time.perf_counter()))
-        sock.sendall(request)
+    clients: list[Connection] = [key.data for key in selector.get_map().values()]
+    for client in clients:
+        client.asked_at = time.perf_counter()
+        client.sock.sendall(request)
     now = time.perf_counter()
-    while now < end:
+    while now < begin + seconds or len(tally.milliseconds) < len(clients):
         for key, _ in selector.select(1.0):
-            connection: Connection = key.data
-            if not receive(connection):
+            client = key.data
+            if not receive(client):
                 continue
             now = time.perf_counter()
             if now >= begin:
-                tally.milliseconds.append((now - connection.asked_at) * 1000)
-            tally.refused += connection.status != status
-            connection.asked_at = now
-            connection.sock.sendall(request)
+                tally.milliseconds.append((now - client.asked_at) * 1000)
+            tally.refused += client.status != status
+            client.asked_at = now
+            client.sock.sendall(request)
         now = time.perf_counter()
-    for key in list(selector.get_map().values()):
-        key.data.sock.close()
+    tally.seconds = now - begin
     return tally
 
 
@@ -102,7 +109,7 @@ def main() -> None:
     )
     found = sorted(tally.milliseconds)
     figures = {
-        "per_second": len(found) / float(seconds),
+        "per_second": len(found) / tally.seconds,
         "p50_ms": found[len(found) // 2],
         "p99_ms": found[len(found) * 99 // 100],
         "refused": tally.refused,

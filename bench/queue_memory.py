@@ -114,10 +114,11 @@ def megabytes(process: ServerProcess) -> float:
     """What a process and its children hold together; pages they share count in each."""
     assert process.pid is not None
     parent = psutil.Process(process.pid)
-    return sum(one.memory_info().rss for one in (parent, *parent.children(recursive=True))) / MEGABYTE
+    held: int = sum(one.memory_info().rss for one in (parent, *parent.children(recursive=True)))
+    return held / MEGABYTE
 
 
 def redis_megabytes(stand: Stand) -> float:
     """`used_memory` of the broker."""
-    memory: dict[str, int] = stand.redis.info("memory")
-    return memory["used_memory"] / MEGABYTE
+    used: float = stand.redis.info("memory")["used_memory"] / MEGABYTE
+    return used
