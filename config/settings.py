@@ -34,7 +34,7 @@ class HttpSettings(Group):
     host: str = Field("127.0.0.1", description="the address the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="its port")
     workers: int = Field(2, ge=1, description="processes of the API")
-    threads: int = Field(16, ge=4, description="requests at once in each of them; a quarter may wait for jobs")
+    threads: int = Field(16, ge=4, description="requests served at once in each of them; a quarter may wait for jobs")
     trusted_hosts: tuple[str, ...] = Field(
         ("localhost", "127.0.0.1", "[::1]"), description="Host headers that are answered; `*` is every one"
     )
@@ -70,6 +70,7 @@ class JobsSettings(Group):
     window_per_worker: int = Field(4, ge=1, description="... or this many times its concurrency")
     resend_after_seconds: float = Field(2.0, ge=0.2, description="a message missing for so long is sent again")
     maintenance_seconds: float = Field(1.0, ge=0.1, description="rescue, expiry, archive: once in this time")
+    max_queued: int = Field(200_000, ge=1, description="jobs that wait in a queue; beyond it clients are told to wait")
     archive_after_seconds: float = Field(3600.0, ge=0.0, description="an ended job then leaves the live table")
     archive_keep_days: int = Field(90, ge=1, description="ended jobs, slots and events are kept so long")
     key_keep_hours: int = Field(24, ge=1, description="how long an Idempotency-Key is remembered")

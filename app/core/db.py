@@ -38,7 +38,7 @@ def engine_options(pool_size: int) -> dict[str, object]:
     return {
         "pool_size": pool_size,
         "max_overflow": 0,
-        "pool_timeout": 5,
+        "pool_timeout": 1,  # pools are as large as what uses them: who waits here has met something broken
         "pool_pre_ping": True,
         "connect_args": {
             "connect_timeout": 5,

@@ -21,6 +21,7 @@ from redis.retry import Retry
 
 from app.core.errors import RateLimited
 from app.core.http.address import client_network
+from app.core.http.shedding import UNCOUNTED
 from app.core.logging import get_logger
 
 CACHE_TIMEOUT_SECONDS = 0.1
@@ -56,6 +57,7 @@ class Limits:
             # Without an identity a request that matches no route would not be counted.
             request_identifier=lambda: request.endpoint or "unmatched",
         )
+        self._limiter.request_filter(lambda: request.path in UNCOUNTED)
         self._limiter.init_app(app)
         self._named = {name: parse(rate) for name, rate in named.items()}
 

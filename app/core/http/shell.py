@@ -15,8 +15,10 @@ from app.core.http.docs import install_docs
 from app.core.http.guard import Authenticator, install_guard
 from app.core.http.hosts import install_hosts
 from app.core.http.limits import Limits, install_limits
+from app.core.http.places import connections
 from app.core.http.problems import install_problems
 from app.core.http.request_log import install_request_log
+from app.core.http.shedding import install_shedding
 from app.core.http.unit_of_work import install_unit_of_work
 from app.core.metrics import Metrics
 
@@ -68,6 +70,7 @@ def make_shell(shell: Shell, *, metrics: Metrics) -> tuple[Flask, Api]:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=shell.trusted_proxies, x_proto=shell.trusted_proxies)  # type: ignore[method-assign]
     install_problems(app)
     install_request_log(app, metrics=metrics, production=shell.production)
+    install_shedding(app, places=shell.threads)
     install_hosts(app, shell.trusted_hosts)
     _install_cors(app, shell.cors_origins)
     install_limits(
@@ -90,7 +93,7 @@ def finish_shell(app: Flask, api: Api, *, authenticate: Authenticator) -> None:
 
 def _install_database(app: Flask, shell: Shell) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = shell.database_url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(shell.threads)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(connections(shell.threads))
     SQLAlchemy(app, metadata=Base.metadata, add_models_to_shell=False)
 
 

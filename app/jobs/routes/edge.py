@@ -19,6 +19,7 @@ from app.core.http.unit_of_work import after_commit, commit_request, current_ses
 from app.jobs.adapters.wake import Waker
 from app.jobs.schemas import JobSchema, NewJobSchema
 from app.jobs.services import reading
+from app.jobs.services.backlog import Backlogs
 from app.jobs.services.enqueue import once
 from app.jobs.services.kinds import params_schema
 from app.jobs.services.submit import Submission
@@ -39,6 +40,7 @@ class JobsEdge:
     key_keep_hours: int
     wait_max_seconds: int
     callback_secret: bytes = field(repr=False)
+    backlogs: Backlogs
     allow_private_callbacks: bool = False
 
 
@@ -100,6 +102,7 @@ def submission(key: str | None) -> Submission:
         request_id=g.request_id,
         has_key=key is not None,
         allow_private_callbacks=edge().allow_private_callbacks,
+        backlogs=edge().backlogs,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 
+from app.core.http.places import server_threads
 from app.ops.adapters import probes
 from app.ops.adapters.run_folder import RunFolder
 from app.ops.types import Role, Stage
@@ -49,7 +50,7 @@ def application_roles(settings: Settings, run: RunFolder, *, broker_url: str, fl
 def _api(settings: Settings, run: RunFolder) -> Role:
     http = settings.http
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", http.host, "--port", str(http.port)]
-    command += ["--factory", "--workers", str(http.workers), "--blocking-threads", str(http.threads)]
+    command += ["--factory", "--workers", str(http.workers), "--blocking-threads", str(server_threads(http.threads))]
     command += ["--workers-kill-timeout", "10s", "--respawn-failed-workers", "app.factory:create_app"]
     url = f"http://{reachable(http.host)}:{http.port}"
     return Role(
