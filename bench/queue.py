@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from bench import queue_drain, queue_enqueue, queue_latency, queue_memory, queue_submit
+from bench import queue_drain, queue_enqueue, queue_growth, queue_latency, queue_memory, queue_submit
 from bench.machine import describe
 from bench.report import Report, Row
 from bench.stand import Stand, standing
@@ -26,6 +26,7 @@ PARTS: dict[str, Part] = {
     "drain": queue_drain.measure,
     "latency": queue_latency.measure,
     "memory": queue_memory.measure,
+    "buffers": queue_growth.measure,
 }
 
 

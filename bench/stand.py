@@ -61,6 +61,14 @@ class Stand:
         """A client of the broker."""
         return Redis.from_url(self.broker.url)
 
+    def make_database(self, name: str) -> None:
+        """A database with our tables, indexes and triggers; the baselines' is one too."""
+        admin = create_engine(self.postgres.url(), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        admin.dispose()
+        migrations.upgrade(self.postgres.url(name))
+
     def engine(self, database: str) -> Engine:
         """An engine for the benchmark's own looks."""
         return make_engine(self.postgres.url(database), pool_size=2)
@@ -161,7 +169,8 @@ def standing(run_folder: Path) -> Iterator[Stand]:
     try:
         for server in servers:
             server.start()
-        make_databases(postgres)
+        for database in (OURS, PLAIN):
+            stand.make_database(database)
         yield stand
     finally:
         for process in stand.processes:
@@ -169,13 +178,3 @@ def standing(run_folder: Path) -> Iterator[Stand]:
         for server in reversed(servers):
             server.stop()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def make_databases(postgres: EmbeddedPostgres) -> None:
-    """Ours, migrated, and the baselines' copy of it: the same tables, indexes and triggers."""
-    admin = create_engine(postgres.url(), isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {OURS}"))
-        migrations.upgrade(postgres.url(OURS))
-        connection.execute(text(f"CREATE DATABASE {PLAIN} TEMPLATE {OURS}"))
-    admin.dispose()
