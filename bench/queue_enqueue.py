@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
+from app.core.db import make_engine
 from app.jobs.services.enqueue import enqueue, enqueue_all
 from app.jobs.types import NewJob
 from bench.baselines import celery_noop
@@ -24,7 +25,7 @@ def measure(stand: Stand, *, runs: int, progress: Callable[[str], None], seconds
     """Ours commits each job, or each batch; Celery publishes each message, or a pipelined batch."""
     app = celery_noop.app
     app.conf.broker_url = stand.broker.url
-    engine = stand.engine(OURS)
+    engine = make_engine(stand.postgres.url(OURS))
     found: dict[str, list[float]] = {"ours": [], "ours_batch": [], "celery": [], "celery_batch": []}
     with Session(engine) as session, app.producer_pool.acquire(block=True) as producer:
 
