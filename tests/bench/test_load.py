@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.load import BadAnswer, drive
+from bench.load import BadAnswer, Connection, drive, receive
 from bench.queue_submit import request
 
 REQUEST = request("/v1/jobs", {"kind": "jobs.probe"}, "token")
@@ -58,6 +58,18 @@ def serve() -> Iterator[object]:
     for server in servers:
         server.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         server.listener.close()
+
+
+def test_an_answer_is_complete_with_its_last_piece() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        client = Connection(ours)
+        for piece in (b"HTTP/1.1 202 Accep", b"ted\r\nContent-Length: 6\r\n\r\nab", b"cd"):
+            theirs.sendall(piece)
+            assert not receive(client)
+        theirs.sendall(b"ef")
+        assert receive(client)
+        assert client.status == b"202"
 
 
 def test_every_answer_counts_once(serve: object) -> None:

@@ -32,8 +32,8 @@ def test_a_report_is_one_object() -> None:
 
 
 def test_the_ratio_is_the_median_of_the_pairs() -> None:
-    # The machine was slow in the second run, for both.
-    assert compared("a", [90, 40, 95], [100, 50, 100]).ratio == 0.9
+    # The machine was slow in the later runs, for both.
+    assert compared("a", [90, 40, 60], [100, 50, 60]).ratio == 0.9
 
 
 @pytest.mark.parametrize(
