@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +22,7 @@ def bench(
     module = import_module(f"bench.{name}")
     if unknown := sorted(set(only) - set(module.PARTS)):
         raise click.BadParameter(f"no {', '.join(unknown)} in {', '.join(module.PARTS)}", param_hint="--only")
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that its servers end too
     report: Report = module.measure(run_folder, only=only, runs=runs, progress=Progress())
     echo(json.dumps(report.as_dict(), indent=1) if as_json else report.as_table())
     return exit_code(report)
