@@ -161,6 +161,12 @@ def dispatcher() -> None:
 
 
 @cli.command()
+def flower() -> None:
+    """Run Flower, for looking only and behind its login on every route."""
+    service("tasks.flower").serve(settings())
+
+
+@cli.command()
 @click.option("--protocol", "file", required=True, type=click.Path(exists=True, dir_okay=False), help="The TOML file.")
 @click.option("--rpc", "rpc_url", help="A node's URL; else CHAIN__RPC_URLS.")
 @click.option("--from", "from_block", type=click.IntRange(0), help="First block of a range, counted in.")

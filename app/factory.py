@@ -14,6 +14,7 @@ from app.chain.queries.gauges import GAUGES as CHAIN_GAUGES
 from app.chain.routes import BLUEPRINTS as CHAIN_BLUEPRINTS
 from app.chain.services.parts import load_protocols
 from app.core.clock import utc_now
+from app.core.db import make_engine
 from app.core.failpoints import arm
 from app.core.http.guard import Authenticator
 from app.core.http.principal import Credentials, Principal
@@ -26,6 +27,7 @@ from app.jobs.queries.gauges import GAUGES as JOBS_GAUGES
 from app.jobs.routes import BLUEPRINTS as JOBS_BLUEPRINTS
 from app.jobs.routes.edge import JobsEdge
 from app.jobs.services.backlog import Backlogs
+from app.jobs.services.group_commit import GroupCommit
 from app.jobs.services.reading import Waiters
 from app.menu import MENU
 from app.ops.routes import BLUEPRINTS as OPS_BLUEPRINTS
@@ -78,6 +80,7 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
     return {
         "jobs": JobsEdge(
             menu=MENU,
+            together=GroupCommit(make_engine(settings.database_url.get_secret_value(), pool_size=1)),
             waker=Waker(broker, settings.jobs.wake_gap_seconds),
             waiters=Waiters(settings.http.threads),
             key_keep_hours=settings.jobs.key_keep_hours,

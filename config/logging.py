@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import logging.config
 from typing import Any, TextIO
 
@@ -13,12 +15,18 @@ from config.settings import Settings
 # Celery's own line for each message: ours say the same with the job's id, kind and request.
 TOLD_BY_US = ("celery.app.trace", "celery.worker.strategy")
 
+# One for all lines (json.dumps makes one a call); ASCII, so that no Unicode line break gets through.
+_ENCODER = json.JSONEncoder(default=repr)
+
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     """Set up structlog and the standard library's logging alike; call once, at a process's start.
 
     Lines go to `stream`, the standard error stream unless given.
     """
+    # No line names a caller's file, thread or process: looking for them takes longer than writing the line.
+    logging._srcfile = None
+    logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -68,4 +76,8 @@ def _last_processors(log_format: str) -> list[Any]:
     ]
     if log_format == "console":
         return [*common, escape_controls, structlog.dev.ConsoleRenderer()]
-    return [*common, structlog.processors.JSONRenderer()]
+    return [*common, structlog.processors.JSONRenderer(serializer=_as_json)]
+
+
+def _as_json(line: Any, **_: Any) -> str:
+    return _ENCODER.encode(line)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from app.core.failpoints import failpoint
 from app.core.logging import get_logger
 from app.jobs.services.schedules import tick
+from app.jobs.types import Menu
 from app.menu import MENU
 from tasks.runtime import runtime
 
@@ -26,6 +27,8 @@ MOST_SCHEDULES_A_TICK = 1000
 
 class PostgresScheduler(Scheduler):
     """Fires due rows of `schedules` as jobs; the dispatcher sends the messages. Sends nothing to the broker itself."""
+
+    menu: Menu = MENU
 
     def __init__(self, *args: Any, **kwargs: Any):
         self._stopping = False
@@ -48,7 +51,7 @@ class PostgresScheduler(Scheduler):
         try:
             with Session(context.engine) as session:
                 fired = 0
-                while fired < MOST_SCHEDULES_A_TICK and tick(session, MENU) is not None:
+                while fired < MOST_SCHEDULES_A_TICK and tick(session, self.menu) is not None:
                     failpoint("beat.commit.before")
                     session.commit()
                     failpoint("beat.commit.after")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
-from marshmallow import Schema, fields, post_dump, validate
+from marshmallow import Schema, fields, validate
 
 from app.core.http.pages import page_schema
 from app.core.http.schema import Bool, Int, StrictSchema, Text, Time, one_of
 from app.core.paging import PageQuery
-from app.jobs.types import TERMINAL, Queue, Status
+from app.jobs.types import Queue, Status
 
 VIEWS = ("scheduled", "retrying")
 MAX_BATCH = 100
@@ -21,8 +18,8 @@ class JobSchema(Schema):
 
     id = fields.UUID()
     kind = fields.String()
-    status = fields.Method("view_status", metadata={"enum": [*Status, *VIEWS]})
-    done = fields.Method("is_done", metadata={"type": "boolean"})
+    status = fields.String(metadata={"enum": [*Status, *VIEWS]})
+    done = fields.Boolean(metadata={"description": "true when nothing about the job changes any more"})
     queue = fields.String()
     priority = fields.Integer()
     params = fields.Dict()
@@ -44,23 +41,7 @@ class JobSchema(Schema):
     callback_url = fields.String(allow_none=True)
     retried_from = fields.UUID(allow_none=True)
     request_id = fields.String(allow_none=True)
-
-    def view_status(self, job: Any) -> str:
-        """The row's status, or the view of `queued` that says more."""
-        if job.status != Status.QUEUED:
-            return str(job.status)
-        if job.error is not None:
-            return "retrying"
-        return "scheduled" if job.run_at > datetime.now(UTC) else "queued"
-
-    def is_done(self, job: Any) -> bool:
-        """True when nothing about the job changes any more."""
-        return Status(job.status) in TERMINAL
-
-    @post_dump
-    def link(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Where the job is read again."""
-        return data | {"links": {"self": f"/v1/jobs/{data['id']}"}}
+    links = fields.Dict(metadata={"description": "`self`: where the job is read again"})
 
 
 class NewJobSchema(StrictSchema):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from redis import Redis
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.accounts.adapters.standing_cache import StandingCache
+from app.accounts.adapters.standing_cache import LOOK_SECONDS, StandingCache
 from app.accounts.types import SessionStanding
 from app.core.db import new_id
 from app.core.redis import make_redis
@@ -52,7 +53,15 @@ def test_signing_out_is_felt_by_another_process_at_once(
     headers = sign_in()["headers"]
     assert second_client.get("/v1/me", headers=headers).status_code == 200
     client.post("/v1/auth/logout", headers=headers)
-    problem(second_client.get("/v1/me", headers=headers), 401, "accounts.token_revoked")
+    felt(second_client, headers)
+
+
+def felt(client: FlaskClient, headers: dict[str, str]) -> None:
+    """Wait until another process has looked: that takes LOOK_SECONDS, and less than one to be sure."""
+    ends = time.monotonic() + 1
+    while (answer := client.get("/v1/me", headers=headers)).status_code == 200:
+        assert time.monotonic() < ends
+    problem(answer, 401, "accounts.token_revoked")
 
 
 def test_a_flushed_cache_is_no_amnesty(
@@ -65,6 +74,18 @@ def test_a_flushed_cache_is_no_amnesty(
         redis.flushall()
     for each in (client, make_app().test_client()):
         problem(each.get("/v1/me", headers=headers), 401, "accounts.token_revoked")
+
+
+def test_a_flush_right_after_signing_out_is_no_amnesty_elsewhere(
+    client: FlaskClient, second_client: FlaskClient, settings: Settings, make_user: MakeUser, sign_in: SignIn
+) -> None:
+    make_user()
+    headers = sign_in()["headers"]
+    assert second_client.get("/v1/me", headers=headers).status_code == 200
+    client.post("/v1/auth/logout", headers=headers)
+    with Redis.from_url(settings.cache_url.get_secret_value()) as redis:
+        redis.flushall()
+    felt(second_client, headers)
 
 
 def test_without_a_cache_postgres_decides(
@@ -106,9 +127,17 @@ def redis(cache: EmbeddedValkey) -> Iterator[Redis]:
         yield client
 
 
+def warm(known: StandingCache, read: Readings, clock: Clock) -> None:
+    """Read a standing, and once more: at its first look a process cannot know what the cache has forgotten before."""
+    known.recall("session:1", read)
+    clock.now += LOOK_SECONDS
+    known.recall("session:1", read)
+    read.count = 1
+
+
 def test_a_standing_is_read_once_in_its_time(redis: Redis, clock: Clock) -> None:
     known, read = cache_on(redis, clock), Readings()
-    known.recall("session:1", read)
+    warm(known, read, clock)
     clock.now += TRUST_SECONDS - 0.1
     known.recall("session:1", read)
     assert read.count == 1
@@ -120,11 +149,25 @@ def test_a_standing_is_read_once_in_its_time(redis: Redis, clock: Clock) -> None
 @pytest.mark.parametrize("subject", [0, 1])
 def test_a_mark_makes_every_process_read_again(redis: Redis, clock: Clock, subject: int) -> None:
     here, there, read = cache_on(redis, clock), cache_on(redis, clock), Readings()
-    there.recall("session:1", read)
+    warm(there, read, clock)
     here.mark_changed(read.standing.subjects[subject])
+    there.recall("session:1", read)
+    assert read.count == 1  # it has looked just now
+    clock.now += LOOK_SECONDS
     there.recall("session:1", read)
     assert read.count == 2
     assert redis.pttl(f"wk:changed:{read.standing.subjects[subject]}") > TRUST_SECONDS * 1000
+
+
+def test_an_emptied_cache_makes_every_process_read_again(redis: Redis, clock: Clock) -> None:
+    here, there, read = cache_on(redis, clock), cache_on(redis, clock), Readings()
+    for known in (here, there):
+        warm(known, read, clock)
+    redis.flushall()
+    clock.now += LOOK_SECONDS
+    for number, known in enumerate((here, there), start=2):
+        known.recall("session:1", read)
+        assert read.count == number
 
 
 def test_without_redis_the_trust_still_ends(clock: Clock, own_cache: EmbeddedValkey) -> None:
@@ -168,6 +211,8 @@ def test_scopes_are_the_present_ones(
     assert second_client.get("/v1/me", headers=alice).get_json()["scopes"] == ["jobs:read"]
     body = {"scopes": ["perps:read", "oracle:read"]}
     assert client.put(f"/v1/users/{user.id}/scopes", json=body, headers=admin).status_code == 200
-    assert second_client.get("/v1/me", headers=alice).get_json()["scopes"] == ["oracle:read", "perps:read"]
+    ends = time.monotonic() + 1
+    while second_client.get("/v1/me", headers=alice).get_json()["scopes"] != ["oracle:read", "perps:read"]:
+        assert time.monotonic() < ends
     logged = session.execute(text("SELECT detail FROM audit_log WHERE action = 'users.scopes'")).scalar_one()
     assert logged == {"before": ["jobs:read"], "after": ["oracle:read", "perps:read"]}

@@ -15,12 +15,13 @@ EDGES = {
     "app/chain/services/alarms.py": "an alarm, which must outlive the rollback of what it is about",
     "app/chain/services/cli_index.py": "a range, for `manage.py index`",
     "app/core/http/unit_of_work.py": "a request",
+    "app/jobs/services/group_commit.py": "the jobs of several requests, in one statement that commits by itself",
     "app/jobs/services/run.py": "a step of a long job, in the statement that shows the claim's token",
     "manage.py": "the rows of the schedule, after the migrations",
     "tasks/base.py": "a claim, and a job with its writes",
     "tasks/beat.py": "a schedule's slots",
     "tasks/dispatcher.py": "a chore of the dispatcher",
-    "tasks/heartbeat.py": "a heartbeat, on a connection of its own",
+    "tasks/runtime.py": "claims, heartbeats and the ends of jobs that wrote nothing: each one statement",
 }
 AUTOCOMMIT = "AUTOCOMMIT"
 OWNER = re.compile(r"(session|connection|engine|database)(\(.*\))?$", re.IGNORECASE)

@@ -129,7 +129,7 @@ def test_a_cache_that_comes_back_is_counted_in_again(
         while not redis.keys("LIMITS:*"):
             assert time.monotonic() < ends
             assert statuses(probe, "/v1/probe/sql", 1) == [200]
-            time.sleep(0.05)  # polling: flask-limiter looks for its storage once a second or less
+            time.sleep(0.05)  # polling: the process looks for its cache again after a second
 
 
 def test_a_cache_that_dies_under_load_fails_nobody(

@@ -14,11 +14,13 @@ from flask_jwt_extended import JWTManager, create_access_token, create_refresh_t
 
 from app.accounts.errors import TokenExpired, TokenInvalid, TokenRevoked
 from app.accounts.types import Claims, SignedIn
+from app.core.clock import utc_now
 from app.core.errors import AppError, Unauthenticated
 from app.core.http.problems import problem_response
 
 ISSUER = "watchkeeper"
 ALGORITHM = "HS256"
+MAX_KNOWN_TOKENS = 10_000
 
 
 class Tokens:
@@ -38,6 +40,7 @@ class Tokens:
             "JWT_ACCESS_TOKEN_EXPIRES": timedelta(seconds=access_seconds),
             "JWT_REFRESH_TOKEN_EXPIRES": timedelta(seconds=refresh_seconds),
         }
+        self._read_before: dict[str, tuple[float, Claims]] = {}
         _answer_problems(JWTManager(app))
 
     def access(self, signed_in: SignedIn) -> str:
@@ -50,19 +53,30 @@ class Tokens:
         return str(create_refresh_token(str(signed_in.user_id), additional_claims=claims))
 
     def read_access(self, token: str) -> Claims:
-        """What an access token says; raises TokenInvalid, or an exception that the app answers with 401."""
-        return self._read(token, "access")
+        """What an access token says; raises TokenInvalid, or an exception that the app answers with 401.
+
+        A signature stays what it is, so a token shown again is only asked whether its time is over.
+        """
+        known = self._read_before.get(token)
+        if known is not None and utc_now().timestamp() < known[0]:
+            return known[1]
+        expires_at, claims = self._read(token, "access")
+        if len(self._read_before) >= MAX_KNOWN_TOKENS:
+            self._read_before.clear()
+        self._read_before[token] = (expires_at, claims)
+        return claims
 
     def read_refresh(self, token: str) -> Claims:
         """What a refresh token says; raises like `read_access`."""
-        return self._read(token, "refresh")
+        return self._read(token, "refresh")[1]
 
-    def _read(self, token: str, kind: str) -> Claims:
+    def _read(self, token: str, kind: str) -> tuple[float, Claims]:
+        """When the token expires, and what it says."""
         claims = decode_token(token)
         if claims["type"] != kind:
             raise TokenInvalid(f"This is no {kind} token.")
         try:
-            return Claims(UUID(claims["sub"]), UUID(claims["sid"]), UUID(claims["jti"]))
+            return float(claims["exp"]), Claims(UUID(claims["sub"]), UUID(claims["sid"]), UUID(claims["jti"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise TokenInvalid() from error
 

@@ -23,6 +23,7 @@ from app.core.errors import BodyTooLarge, InvalidInput, UnsupportedMediaType
 from app.core.http.field_errors import field_errors, query_errors
 from app.core.http.guard import guard_of
 from app.core.http.json_body import parse_json
+from app.core.http.schema import shared
 
 
 class StrictParser(FlaskParser):
@@ -50,6 +51,10 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     """A blueprint whose views are all guarded and whose arguments are all strict."""
 
     ARGUMENTS_PARSER = StrictParser()
+
+    def arguments(self, schema: Any, **options: Any) -> Any:
+        """Declare the view's arguments; of a schema class there is one instance, not one a request."""
+        return super().arguments(shared(schema) if isinstance(schema, type) else schema, **options)
 
     def add_url_rule(
         self, rule: str, endpoint: str | None = None, view_func: Any = None, *args: Any, **options: Any

@@ -19,16 +19,18 @@ from app.core.metrics import Metrics
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{8,64}\Z")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": (
+SECURITY_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    (
+        "Content-Security-Policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     ),
-}
-HSTS = "max-age=31536000; includeSubDomains"
+    ("Cache-Control", "no-store"),
+)
+PRODUCTION_HEADERS = (*SECURITY_HEADERS, ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))
 
 log = get_logger("watchkeeper.access")
 
@@ -60,12 +62,11 @@ def _end(_error: BaseException | None) -> None:
 
 def _set_headers(response: Response, production: bool) -> None:
     headers = response.headers
-    for name, value in SECURITY_HEADERS.items():
-        headers.setdefault(name, value)
-    if production:
-        headers.setdefault("Strict-Transport-Security", HSTS)
-    headers["X-Request-ID"] = g.request_id
-    headers.setdefault("Cache-Control", "no-store")
+    present = {name.lower() for name, _ in headers}
+    wanted = PRODUCTION_HEADERS if production else SECURITY_HEADERS
+    # One pass over what is there: werkzeug's own `setdefault` makes one for each name.
+    headers.extend([(name, value) for name, value in wanted if name.lower() not in present])
+    headers.add("X-Request-ID", g.request_id)
     if g.get("principal") is not None and "no-store" not in headers["Cache-Control"]:
         response.vary.update(("Authorization", "X-API-Key"))
 

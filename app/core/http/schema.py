@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
@@ -14,6 +15,15 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\Z")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}\Z")
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,77})\Z")
 INT64_MAX = 2**63 - 1
+
+
+S = TypeVar("S", bound=Schema)
+
+
+@cache
+def shared(schema: type[S]) -> S:
+    """The one instance of a schema class: each new one copies every field, and loading and dumping change none."""
+    return schema()
 
 
 class StrictSchema(Schema):

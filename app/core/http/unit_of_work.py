@@ -34,9 +34,11 @@ def after_commit(callback: Callable[[], object]) -> None:
 
 def commit_request() -> None:
     """Commit now and run the callbacks; the request may go on in a new transaction. Raises what the database raises."""
-    failpoint("api.commit.before")
-    current_session().commit()
-    failpoint("api.commit.after")
+    session = current_session()
+    if session.in_transaction():
+        failpoint("api.commit.before")
+        session.commit()
+        failpoint("api.commit.after")
     callbacks, g.after_commit = _callbacks(), []
     for callback in callbacks:
         try:

@@ -5,11 +5,12 @@ Any number of dispatchers may run them at once: rows are taken with SKIP LOCKED.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 from sqlalchemy.orm import Session
 
 # Fills each queue's window. One index probe a (queue, priority); the rows come in the index's own order, so nothing is
@@ -30,8 +31,8 @@ FILL = text(
                 WHERE r.queue = room.queue AND r.priority = n.priority AND r.status = 'queued'
                   AND r.dispatched_at IS NULL AND NOT r.blocked AND r.run_at <= statement_timestamp()
                 ORDER BY r.run_at, r.id
-                LIMIT greatest(room.free, 0) FOR UPDATE SKIP LOCKED
-            ) AS j LIMIT greatest(room.free, 0)
+                LIMIT least(greatest(room.free, 0), 500) FOR UPDATE SKIP LOCKED
+            ) AS j LIMIT least(greatest(room.free, 0), 500)
         ) AS p
     )
     UPDATE jobs j SET dispatched_at = statement_timestamp(), dispatch_count = j.dispatch_count + 1
@@ -41,8 +42,7 @@ FILL = text(
 )
 
 OUTSTANDING = text(
-    "SELECT queue, kind, count(*) AS jobs FROM jobs WHERE status = 'queued' AND dispatched_at IS NOT NULL"
-    " GROUP BY queue, kind"
+    "SELECT queue, kind FROM jobs WHERE status = 'queued' AND dispatched_at IS NOT NULL"  # windows: counted by us
 )
 
 # Messages that must have been lost: the queue in Redis is shorter than what was published and not claimed. The gap
@@ -135,17 +135,17 @@ DROP_OLD_KEYS = text(
 )
 
 
-def fill(session: Session, windows: Mapping[str, int]) -> list[Row[Any]]:
+def fill(connection: Connection, windows: Mapping[str, int]) -> list[Row[Any]]:
     """Mark as published what fits each queue's window; returns (id, kind, queue, dispatch_count, …) in sending
     order.
     """
-    rows = session.execute(FILL, {"queues": list(windows), "sizes": list(windows.values())})
+    rows = connection.execute(FILL, {"queues": list(windows), "sizes": list(windows.values())})
     return sorted(rows, key=lambda row: (row.priority, row.run_at, row.id))
 
 
-def outstanding(session: Session) -> list[tuple[str, str, int]]:
+def outstanding(session: Session) -> Counter[tuple[str, str]]:
     """Published and unclaimed jobs by (queue, kind): at most a window a queue."""
-    return [(row.queue, row.kind, row.jobs) for row in session.execute(OUTSTANDING)]
+    return Counter((row.queue, row.kind) for row in session.execute(OUTSTANDING))
 
 
 def forget(session: Session, queue: str, *, missing: int, after: float) -> int:

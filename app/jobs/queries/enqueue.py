@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import Connection, Row, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
+
+from app.jobs.models import Job
+from app.jobs.queries.read import SHOWN
 
 # One statement for one job or a hundred. A job whose overlap key is live is left out, and so not returned;
 # one whose (schedule, slot) exists is an error, since the schedule's row lock makes that impossible.
 INSERT_JOBS = text(
-    """
+    f"""
     INSERT INTO jobs (id, kind, principal, queue, priority, status, params, run_at, expires_at, max_attempts,
                       overlap_key, serial_key, schedule, slot_at, callback_url, retried_from, request_id)
     SELECT j.id, j.kind, j.principal, j.queue, j.priority, 'queued', j.params,
@@ -26,9 +29,9 @@ INSERT_JOBS = text(
         expires_at timestamptz, expires_after interval, max_attempts int, overlap_key text, serial_key text,
         schedule text, slot_at timestamptz, callback_url text, retried_from uuid, request_id text)
     ON CONFLICT (overlap_key) WHERE overlap_key IS NOT NULL AND status IN ('in_doubt', 'queued', 'running') DO NOTHING
-    RETURNING id
-    """
-)
+    RETURNING {", ".join(SHOWN)}
+    """  # noqa: S608 - the columns are a constant
+).columns(*(Job.__table__.c[name] for name in SHOWN))
 
 LIVE_BY_OVERLAP = text(
     "SELECT id FROM jobs WHERE overlap_key = :overlap_key AND status IN ('in_doubt', 'queued', 'running')"
@@ -56,9 +59,10 @@ STORE_ANSWER = text(
 ).bindparams(bindparam("answer", type_=JSONB))
 
 
-def insert_jobs(session: Session, rows: Sequence[dict[str, Any]]) -> set[UUID]:
-    """Insert; returns the ids that went in. O(rows), one round trip."""
-    return set(session.scalars(INSERT_JOBS, {"jobs": json.dumps(rows, default=str)}))
+def insert_jobs(session: Session | Connection, rows: Sequence[dict[str, Any]]) -> dict[UUID, Row[Any]]:
+    """Insert; returns by id those that went in, as a client sees them. O(rows), one round trip."""
+    found = session.execute(INSERT_JOBS, {"jobs": json.dumps(rows, default=str)})
+    return {row.id: row for row in found}
 
 
 def find_live_by_overlap(session: Session, overlap_key: str) -> UUID | None:

@@ -73,11 +73,6 @@ def job_by_id(job_id: UUID) -> Select[Any]:
     return _select(Job).where(Job.id == job_id)
 
 
-def find_jobs(session: Session, job_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
-    """Live jobs by id."""
-    return session.execute(_select(Job).where(Job.id.in_(job_ids))).all()
-
-
 def list_jobs(session: Session, wanted: JobFilter, *, before: UUID | None, limit: int) -> Sequence[Row[Any]]:
     """The rows of `page_of_jobs`."""
     session.execute(WALK_ONLY)

@@ -8,19 +8,24 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app, g, jsonify, request
+import msgspec
+from flask import Response, current_app, g, request
 from marshmallow import ValidationError
+from sqlalchemy import Row
 
+from app.core.clock import utc_now
 from app.core.errors import AppError, BadRequest, Forbidden, InvalidInput
 from app.core.http.field_errors import field_errors
 from app.core.http.guard import current_principal
 from app.core.http.problems import type_uri
+from app.core.http.schema import shared
 from app.core.http.unit_of_work import after_commit, commit_request, current_session
 from app.jobs.adapters.wake import Waker
 from app.jobs.schemas import JobSchema, NewJobSchema
 from app.jobs.services import reading
 from app.jobs.services.backlog import Backlogs
 from app.jobs.services.enqueue import once
+from app.jobs.services.group_commit import GroupCommit
 from app.jobs.services.kinds import params_schema
 from app.jobs.services.submit import Submission
 from app.jobs.types import TERMINAL, JobKind, Menu, Status
@@ -28,6 +33,7 @@ from app.jobs.types import TERMINAL, JobKind, Menu, Status
 KEY = re.compile(r"[\x21-\x7e]{1,200}\Z")
 WAIT = re.compile(r"wait=(\d{1,4})\Z")
 POLL_AFTER_SECONDS = "1"
+SHOWN = tuple(JobSchema().dump_fields)
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class JobsEdge:
     """What the factory hands these routes."""
 
     menu: Menu
+    together: GroupCommit
     waker: Waker
     waiters: reading.Waiters
     key_keep_hours: int
@@ -52,16 +59,29 @@ def edge() -> JobsEdge:
 
 def reply(body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON as it is: a replayed answer was made long ago, so no schema dumps it again."""
-    response = jsonify(body)
-    response.status_code = status
-    response.headers.update(headers or {})
-    return response
+    return Response(msgspec.json.encode(body), status, headers, content_type="application/json")
 
 
-def show(job: Any) -> dict[str, Any]:
-    """A job's row as JSON."""
-    shown: dict[str, Any] = JobSchema().dump(job)
-    return shown
+def show(job: Row[Any]) -> dict[str, Any]:
+    """A job's row as JSON, in the shape of JobSchema."""
+    row = job._mapping
+    shown = {name: row[name] for name in SHOWN if name in row}
+    shown |= {
+        "status": view_status(job),
+        "done": Status(job.status) in TERMINAL,
+        "links": {"self": f"/v1/jobs/{job.id}"},
+    }
+    plain: dict[str, Any] = msgspec.to_builtins(shown)
+    return plain
+
+
+def view_status(job: Row[Any]) -> str:
+    """The row's status, or the view of `queued` that says more: `scheduled` for later, `retrying` after a failure."""
+    if job.status != Status.QUEUED:
+        return str(job.status)
+    if job.error is not None:
+        return "retrying"
+    return "scheduled" if job.run_at > utc_now() else "queued"
 
 
 def whose(operator_scope: str) -> str | None:
@@ -157,18 +177,18 @@ def replay_header(replayed: bool) -> dict[str, str]:
 def batch_body(item: dict[str, Any]) -> dict[str, Any] | AppError:
     """One item of a batch, checked as a single submission would be; or what is wrong with it."""
     try:
-        body: dict[str, Any] = NewJobSchema().load(item)
+        body: dict[str, Any] = shared(NewJobSchema).load(item)
     except ValidationError as error:
         return InvalidInput(errors=field_errors(error.messages))
     return body
 
 
-def batch_item(answer: UUID | AppError, found: Mapping[UUID, Any]) -> dict[str, Any]:
+def batch_item(answer: Row[Any] | AppError) -> dict[str, Any]:
     """One item of a batch's answer: the job, or the problem that refused it."""
     if isinstance(answer, AppError):
         problem = answer.as_dict() | {"type": type_uri(answer.code), "status": answer.status}
         return {"status": answer.status, "job": None, "problem": problem}
-    return {"status": 202, "job": show(found[answer]), "problem": None}
+    return {"status": 202, "job": show(answer), "problem": None}
 
 
 def show_kind(kind: JobKind) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from app.jobs.routes.edge import (
     whose,
 )
 from app.jobs.services import callbacks, control, reading
-from app.jobs.services.enqueue import enqueue
+from app.jobs.services.enqueue import enqueue_row
 from app.jobs.services.submit import new_job, submit_all
 from app.jobs.types import TERMINAL, JobFilter, Status
 
@@ -50,10 +50,14 @@ def submit(body: dict[str, Any]) -> Response:
     key = idempotency_key()
     job = new_job(body, submission(key))
 
+    if key is None and edge().together.takes(job.kind):
+        edge().backlogs.check(current_session(), job.kind.queue)
+        after_commit(edge().waker.wake)
+        return accepted(show(edge().together.enqueue(job)), False)
+
     def act() -> dict[str, Any]:
         edge().backlogs.check(current_session(), job.kind.queue)
-        job_id = enqueue(current_session(), job)
-        return show(reading.get_job(current_session(), job_id, principal=None))
+        return show(enqueue_row(current_session(), job))
 
     answer, replayed = at_most_once(key, "POST /v1/jobs", act)
     return accepted(answer, replayed)
@@ -68,10 +72,8 @@ def submit_batch(body: dict[str, Any]) -> Response:
     key = idempotency_key()
 
     def act() -> dict[str, Any]:
-        session = current_session()
-        answers = submit_all(session, [batch_body(item) for item in body["jobs"]], submission(key))
-        found = reading.get_jobs(session, [answer for answer in answers if isinstance(answer, UUID)])
-        return {"data": [batch_item(answer, found) for answer in answers]}
+        answers = submit_all(current_session(), [batch_body(item) for item in body["jobs"]], submission(key))
+        return {"data": [batch_item(answer) for answer in answers]}
 
     answer, replayed = at_most_once(key, "POST /v1/jobs/batch", act)
     return reply(answer, 200, replay_header(replayed))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 from sqlalchemy.orm import Session
 
 from app.core.failpoints import failpoint
@@ -21,20 +21,18 @@ from app.jobs.services.enqueue import enqueue
 from app.jobs.types import SYSTEM, JobKind, Menu, NewJob
 
 log = get_logger(__name__)
-Commit = Callable[[], None]
 SWEPT_AT_ONCE = 250
 
 
 def publish_ready(
-    session: Session, broker: CeleryBroker, menu: Menu, windows: Mapping[str, int], *, bulk_size: int, commit: Commit
+    connection: Connection, broker: CeleryBroker, menu: Menu, windows: Mapping[str, int], *, bulk_size: int
 ) -> int:
-    """Publish what is ready, up to each queue's window; returns how many jobs.
+    """Publish what is ready, up to each queue's window; returns how many jobs. `connection` commits by itself.
 
     Marked and committed first, published after: dying in between leaves a message missing, which `resend_lost` finds;
     the other order would make workers wait for our commit. O(published), whatever the backlog.
     """
-    rows = queries.fill(session, windows)
-    commit()
+    rows = queries.fill(connection, windows)
     known = [(menu.kinds[row.kind], row) for row in rows if row.kind in menu.kinds]
     if len(known) < len(rows):
         log.error("unknown_kinds_in_queue", kinds=sorted({row.kind for row in rows} - menu.kinds.keys()))
@@ -67,7 +65,7 @@ def resend_lost(session: Session, broker: CeleryBroker, menu: Menu, *, bulk_size
     """
     jobs: Counter[str] = Counter()
     messages: Counter[str] = Counter()
-    for queue, kind, count in queries.outstanding(session):
+    for (queue, kind), count in queries.outstanding(session).items():
         bulk = kind in menu.kinds and menu.kinds[kind].bulk
         jobs[queue] += count
         messages[queue] += math.ceil(count / bulk_size) if bulk else count

@@ -12,12 +12,14 @@ from typing import Any
 from uuid import UUID
 
 from marshmallow import ValidationError
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from app.core.clock import rfc3339
 from app.core.db import new_id
 from app.core.errors import FieldError
 from app.core.http.field_errors import field_errors
+from app.core.http.schema import shared
 from app.jobs.errors import AlreadyLive, InvalidParams, KeyReused, UnknownKind
 from app.jobs.queries import enqueue as queries
 from app.jobs.types import JobKind, Menu, NewJob
@@ -49,7 +51,7 @@ def check_params(kind: JobKind, params: Any, *, prefix: str = "/params") -> dict
     if not isinstance(params, dict):
         raise InvalidParams(errors=[pointed(prefix, "Not an object.")])
     try:
-        kind.params().load(params)
+        shared(kind.params).load(params)
     except ValidationError as error:
         raise InvalidParams(errors=field_errors(error.messages, prefix)) from error
     return params
@@ -57,7 +59,13 @@ def check_params(kind: JobKind, params: Any, *, prefix: str = "/params") -> dict
 
 def enqueue(session: Session, job: NewJob) -> UUID:
     """Insert one job; raises AlreadyLive naming the live job when its overlap key is taken. O(log jobs)."""
-    answer = enqueue_all(session, [job])[0]
+    job_id: UUID = enqueue_row(session, job).id
+    return job_id
+
+
+def enqueue_row(session: Session, job: NewJob) -> Row[Any]:
+    """The same, giving the job as a client sees it."""
+    (answer,) = enqueue_rows(session, [job])
     if isinstance(answer, Refused):
         raise AlreadyLive(live_job_id=str(answer.live_job_id) if answer.live_job_id else None)
     return answer
@@ -65,22 +73,24 @@ def enqueue(session: Session, job: NewJob) -> UUID:
 
 def enqueue_all(session: Session, jobs: Sequence[NewJob]) -> list[UUID | Refused]:
     """Insert many in one statement; for each its id, or why it was refused. O(jobs · log live jobs)."""
-    rows = [_row(job) for job in jobs]
+    return [answer if isinstance(answer, Refused) else answer.id for answer in enqueue_rows(session, jobs)]
+
+
+def enqueue_rows(session: Session, jobs: Sequence[NewJob]) -> list[Row[Any] | Refused]:
+    """The same, giving the jobs as a client sees them."""
+    rows = [row_of(job) for job in jobs]
     inserted = queries.insert_jobs(session, rows)
-    answers: list[UUID | Refused] = []
-    for row in rows:
-        job_id = row["id"]
-        if job_id in inserted:
-            answers.append(job_id)
-        else:
-            key = row["overlap_key"]
-            answers.append(Refused(key, queries.find_live_by_overlap(session, key)))
-    return answers
+    return [inserted[row["id"]] if row["id"] in inserted else _refusal(session, row["overlap_key"]) for row in rows]
 
 
-def _row(job: NewJob) -> dict[str, Any]:
+def _refusal(session: Session, overlap_key: str) -> Refused:
+    return Refused(overlap_key, queries.find_live_by_overlap(session, overlap_key))
+
+
+def row_of(job: NewJob) -> dict[str, Any]:
+    """A job as the inserting statement takes it, with its new id."""
     kind = job.kind
-    loaded = kind.params().load(dict(job.params)) if kind.overlap_key or kind.serial_key else {}
+    loaded = shared(kind.params).load(dict(job.params)) if kind.overlap_key or kind.serial_key else {}
     return {
         "id": new_id(),
         "kind": kind.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import BoundedSemaphore
 from typing import Any
 from uuid import UUID
@@ -28,11 +28,6 @@ def get_job(session: Session, job_id: UUID, *, principal: str | None) -> Row[Any
     if job is None or (principal is not None and job.principal != principal):
         raise JobNotFound()
     return job
-
-
-def get_jobs(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Row[Any]]:
-    """Live jobs by id, in one statement: a batch that has just been submitted."""
-    return {row.id: row for row in queries.find_jobs(session, job_ids)}
 
 
 def list_jobs(session: Session, wanted: JobFilter, *, cursor: str | None, limit: int) -> Page[Row[Any]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from app.core.errors import AddressRefused, AppError, Forbidden, InvalidInput
@@ -14,7 +14,7 @@ from app.core.http.principal import Principal
 from app.jobs.errors import AlreadyLive, KeyRequired
 from app.jobs.services.backlog import Backlogs
 from app.jobs.services.callbacks import check_url
-from app.jobs.services.enqueue import Refused, check_params, enqueue_all, get_kind, pointed
+from app.jobs.services.enqueue import Refused, check_params, enqueue_rows, get_kind, pointed
 from app.jobs.types import Menu, NewJob
 
 
@@ -70,8 +70,8 @@ def _check_callback(url: str, asked: Submission) -> None:
 
 def submit_all(
     session: Session, items: Sequence[Mapping[str, Any] | AppError], asked: Submission
-) -> list[UUID | AppError]:
-    """Enqueue a batch in one statement; each item's job id, or the error that refused it. O(items)."""
+) -> list[Row[Any] | AppError]:
+    """Enqueue a batch in one statement; each item's job, or the error that refused it. O(items)."""
 
     def checked(item: Mapping[str, Any] | AppError) -> NewJob | AppError:
         if isinstance(item, AppError):
@@ -84,11 +84,11 @@ def submit_all(
         return job
 
     answers = [checked(item) for item in items]
-    inserted = iter(enqueue_all(session, [answer for answer in answers if isinstance(answer, NewJob)]))
+    inserted = iter(enqueue_rows(session, [answer for answer in answers if isinstance(answer, NewJob)]))
     return [_settled(next(inserted)) if isinstance(answer, NewJob) else answer for answer in answers]
 
 
-def _settled(answer: UUID | Refused) -> UUID | AppError:
+def _settled(answer: Row[Any] | Refused) -> Row[Any] | AppError:
     if isinstance(answer, Refused):
         return AlreadyLive(live_job_id=str(answer.live_job_id) if answer.live_job_id else None)
     return answer

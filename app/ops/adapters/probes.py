@@ -7,6 +7,7 @@ import socket
 import requests
 from celery import Celery
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 TIMEOUT_SECONDS = 1.0
 PING_SECONDS = 0.2
@@ -26,7 +27,7 @@ def worker_answers(broker_url: str, name: str) -> bool:
     with Celery(broker=broker_url, set_as_current=False) as app:
         try:
             return bool(app.control.ping(destination=[f"{name}@{socket.gethostname()}"], timeout=PING_SECONDS))
-        except OperationalError:
+        except (OperationalError, RedisError):  # kombu leaves some of the client's own errors as they are
             return False
 
 
