@@ -216,6 +216,17 @@ def indexing_context(file: str, rpc_url: str | None) -> Any:
     return runtime(read.model_copy(update={"chain": own}))
 
 
+@cli.command()
+@click.argument("name", type=click.Choice(["queue"]))
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--only", multiple=True, help="One part of it; once for each.")
+@click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="Interleaved; medians are shown.")
+def bench(name: str, as_json: bool, only: tuple[str, ...], runs: int) -> None:
+    """Measure beside baselines, on servers of its own; exit code 1 when a bar is missed."""
+    verb = service("bench.verb").bench
+    sys.exit(verb(name, run_folder().path, only=only, runs=runs, as_json=as_json, echo=click.echo))
+
+
 @cli.group()
 def user() -> None:
     """Make and change users. Passwords are asked for, or read from standard input; never given as an argument."""
