@@ -1,6 +1,6 @@
 # Watchkeeper on a bare machine: Python 3.11 to 3.13 and make. `make demo` shows it, `make up` starts it, `make test` tests it.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test lint doctor clean
+.PHONY: help install demo up test fuzz lint doctor clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
@@ -31,6 +31,9 @@ up: install ## Start everything and keep it running; Ctrl-C stops it
 
 test: install ## All tests, on real servers
 	@$(PY) -m pytest
+
+fuzz: install ## The API's document against the API, for longer: EXAMPLES=200 values an operation
+	@SCHEMATHESIS_EXAMPLES=$(or $(EXAMPLES),200) $(PY) -m pytest tests/security/test_document.py
 
 lint: install ## Style and types
 	@$(PY) -m ruff check .

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import Schema, fields, post_dump, validate
+from marshmallow import Schema, fields, validate
 
 from app.core.http.pages import page_schema
 from app.core.http.schema import Bool, Int, StrictSchema, Text, Time, one_of
@@ -44,6 +44,7 @@ class JobSchema(Schema):
     callback_url = fields.String(allow_none=True)
     retried_from = fields.UUID(allow_none=True)
     request_id = fields.String(allow_none=True)
+    links = fields.Method("link", metadata={"type": "object", "additionalProperties": {"type": "string"}})
 
     def view_status(self, job: Any) -> str:
         """The row's status, or the view of `queued` that says more."""
@@ -57,10 +58,9 @@ class JobSchema(Schema):
         """True when nothing about the job changes any more."""
         return Status(job.status) in TERMINAL
 
-    @post_dump
-    def link(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def link(self, job: Any) -> dict[str, str]:
         """Where the job is read again."""
-        return data | {"links": {"self": f"/v1/jobs/{data['id']}"}}
+        return {"self": f"/v1/jobs/{job.id}"}
 
 
 class NewJobSchema(StrictSchema):

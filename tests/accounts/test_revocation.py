@@ -127,6 +127,18 @@ def test_a_mark_makes_every_process_read_again(redis: Redis, clock: Clock, subje
     assert redis.pttl(f"wk:changed:{read.standing.subjects[subject]}") > TRUST_SECONDS * 1000
 
 
+def test_a_flush_makes_every_process_read_again(redis: Redis, clock: Clock) -> None:
+    here, there, read = cache_on(redis, clock), cache_on(redis, clock), Readings()
+    there.recall("session:1", read)
+    here.mark_changed(read.standing.subjects[0])
+    redis.flushdb()
+    there.recall("session:1", read)
+    assert read.count == 2
+    there.recall("session:1", read)  # under the new epoch it is trusted again
+    here.recall("session:2", read)
+    assert read.count == 3
+
+
 def test_without_redis_the_trust_still_ends(clock: Clock, own_cache: EmbeddedValkey) -> None:
     with make_redis(own_cache.url, timeout_seconds=0.1) as redis:
         here, there, read = cache_on(redis, clock), cache_on(redis, clock), Readings()

@@ -1,14 +1,17 @@
 """What was last read of a session's or key's standing, trusted for a few seconds, and marks that end the trust at once.
 
 Postgres always decides. A process trusts what it read for `trust_seconds`, unless the cache Redis holds a mark saying
-that something about it has changed. Marks live just longer than the trust, so a flushed or dead Redis costs only
-promptness: a revoked token then works for at most `trust_seconds` more.
+that something about it has changed. Marks live just longer than the trust. A flush takes the marks away, and with them
+the epoch, a random word that each entry keeps from its reading: under another one it is not trusted. So only a Redis
+that does not answer costs promptness: a revoked token then works for at most `trust_seconds` more.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
 
 from redis import Redis
@@ -17,6 +20,7 @@ from redis.exceptions import RedisError
 from app.core.logging import get_logger
 
 PREFIX = "wk:changed:"
+EPOCH = "wk:standing_epoch"
 MAX_ENTRIES = 20_000
 REDIS_PAUSE_SECONDS = 1.0
 USE_SECONDS = 60.0
@@ -35,6 +39,15 @@ class Standing(Protocol):
 S = TypeVar("S", bound=Standing)
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What was read, when, and under which epoch; None: Redis did not answer then."""
+
+    read_at: float
+    epoch: object
+    standing: Standing
+
+
 class StandingCache:
     """One a process, for all kinds of standing. Threads share it: each touch of its dictionaries is one operation."""
 
@@ -42,7 +55,7 @@ class StandingCache:
         self._redis = redis
         self._trust_seconds = trust_seconds
         self._clock = clock
-        self._entries: dict[str, tuple[float, Standing]] = {}
+        self._entries: dict[str, Entry] = {}
         self._used: dict[str, float] = {}
         self._redis_paused_until = 0.0
 
@@ -51,16 +64,20 @@ class StandingCache:
 
         A name is always read as the same kind: names start with it.
         """
+        if self._trust_seconds <= 0:
+            return read()
         now = self._clock()
         known = self._entries.get(name)
-        if known and now - known[0] < self._trust_seconds and not self._is_marked(known[1].subjects):
-            return cast(S, known[1])
+        epoch, is_marked = self._ask_redis(known.standing.subjects if known else ())
+        is_same = known is not None and (epoch is None or epoch == known.epoch) and not is_marked
+        if known and is_same and now - known.read_at < self._trust_seconds:
+            return cast(S, known.standing)
         standing = read()
         if standing is None:
             self._entries.pop(name, None)
         else:
-            entry: tuple[float, Standing] = (now, standing)  # as old as the read's beginning
-            _put(self._entries, name, entry)
+            # As old as the read's beginning, and under the epoch of before it.
+            _put(self._entries, name, Entry(now, epoch, standing))
         return standing
 
     def mark_changed(self, *subjects: str) -> None:
@@ -85,16 +102,20 @@ class StandingCache:
         _put(self._used, name, now)
         return True
 
-    def _is_marked(self, subjects: tuple[str, ...]) -> bool:
-        """Whether a mark is there; a Redis that does not answer is left alone for a second."""
+    def _ask_redis(self, subjects: tuple[str, ...]) -> tuple[object, bool]:
+        """The epoch, and whether any of the subjects is marked; a Redis that does not answer is left alone a second."""
         if self._clock() < self._redis_paused_until:
-            return False
+            return None, False
         try:
-            return bool(self._redis.exists(*(PREFIX + subject for subject in subjects)))
+            epoch, *marks = self._redis.mget(EPOCH, *(PREFIX + subject for subject in subjects))
+            if epoch is None:  # the first of all, or flushed: one of the processes that see it begins another
+                self._redis.set(EPOCH, secrets.token_hex(8), nx=True)
+                epoch = self._redis.get(EPOCH)
         except RedisError:
             self._redis_paused_until = self._clock() + REDIS_PAUSE_SECONDS
             log.warning("accounts.cache_unavailable")
-            return False
+            return None, False
+        return epoch, any(mark is not None for mark in marks)
 
 
 V = TypeVar("V")

@@ -13,6 +13,9 @@ from sqlalchemy.orm import Session
 from app.jobs.models import ArchivedJob, Job
 from app.jobs.types import JobFilter
 
+NEVER_MILLISECONDS = 253_402_300_800_000
+"""The year 10000, which neither Python nor Postgres's driver can hold."""
+
 SHOWN = (
     "id",
     "kind",
@@ -51,7 +54,10 @@ def find_job(session: Session, job_id: UUID) -> Row[Any] | None:
     live = session.execute(_select(Job).where(Job.id == job_id)).one_or_none()
     if live is not None:
         return live
-    made_at = datetime.fromtimestamp((job_id.int >> 80) / 1000, tz=UTC)
+    made_at_milliseconds = job_id.int >> 80
+    if made_at_milliseconds >= NEVER_MILLISECONDS:  # no id of ours: a client may ask for any
+        return None
+    made_at = datetime.fromtimestamp(made_at_milliseconds / 1000, tz=UTC)
     return session.execute(
         _select(ArchivedJob).where(ArchivedJob.id == job_id, ArchivedJob.finished_at >= made_at)
     ).one_or_none()
