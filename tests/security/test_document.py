@@ -38,6 +38,8 @@ BEYOND_A_SCHEMA = {
 }
 REFUSED_FORMS = {
     "Not a valid integer.": "1.0 is an integer to a schema, and not to us",
+    "Must not contain a NUL character.": "Postgres keeps none",
+    "Not valid UTF-8.": "half a character is none",
     "Out of range.": "a time is between 1970 and 9998",
 }
 
