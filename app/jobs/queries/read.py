@@ -23,6 +23,9 @@ WALK_ONLY = text(
 )
 FIRST_ID, LAST_ID = UUID(int=0), UUID(int=2**128 - 1)
 
+NEVER_MILLISECONDS = 253_402_300_800_000
+"""The year 10000, which neither Python nor Postgres's driver can hold."""
+
 SHOWN = (
     "id",
     "kind",
@@ -62,7 +65,10 @@ def find_job(session: Session, job_id: UUID) -> Row[Any] | None:
     live = session.execute(job_by_id(job_id)).one_or_none()
     if live is not None:
         return live
-    made_at = datetime.fromtimestamp((job_id.int >> 80) / 1000, tz=UTC)
+    made_at_milliseconds = job_id.int >> 80
+    if made_at_milliseconds >= NEVER_MILLISECONDS:  # no id of ours: a client may ask for any
+        return None
+    made_at = datetime.fromtimestamp(made_at_milliseconds / 1000, tz=UTC)
     return session.execute(
         _select(ArchivedJob).where(ArchivedJob.id == job_id, ArchivedJob.finished_at >= made_at)
     ).one_or_none()
