@@ -80,7 +80,7 @@ WORKERS = (
     Fault(
         "lease-outlasted", "a body longer than two leases", workers.outlast_the_lease, False, LEASE, load=Load(long=2)
     ),
-    Fault("heartbeat-cut", "the heartbeat of a long job hangs", workers.cut_heartbeat, True, 15, load=Load(long=2)),
+    Fault("heartbeat-cut", "the heartbeat of a long job hangs", workers.cut_heartbeat, True, 25, load=Load(long=2)),
     Fault(
         "poison",
         "a job that kills its worker each time",

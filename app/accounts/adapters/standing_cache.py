@@ -2,9 +2,9 @@
 
 Postgres always decides. A process trusts what it read for `trust_seconds`, unless the cache Redis holds a mark saying
 that something about it has changed; each standing asks at most once in `LOOK_SECONDS`. Marks live just longer than the
-trust. A flush takes the marks away, and with them the epoch, a random word that each entry keeps from its reading: under
-another one it is not trusted. So only a Redis that does not answer costs promptness: a revoked token then works for at
-most `trust_seconds` more.
+trust. A flush takes the marks away, and with them the epoch, a random word that each entry keeps from its reading:
+under another one it is not trusted. So only a Redis that does not answer costs promptness: a revoked token then works
+for at most `trust_seconds` more.
 """
 
 from __future__ import annotations
