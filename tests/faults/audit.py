@@ -41,7 +41,8 @@ ALWAYS: Mapping[str, str] = {
     " JOIN schedules c ON c.name = s.schedule) AS line WHERE gap <> make_interval(secs => interval_seconds)",
     "a slot has its job": "SELECT s.slot_at FROM schedule_slots s LEFT JOIN jobs j ON j.id = s.job_id"
     " WHERE s.job_id IS NOT NULL AND j.id IS NULL",
-    "no write by half": "SELECT job_id FROM writes w LEFT JOIN jobs j ON j.id = w.job_id WHERE j.id IS NULL",
+    "no write by half": "SELECT job_id FROM writes w LEFT JOIN jobs j ON j.id = w.job_id"
+    " WHERE j.id IS NULL AND w.job_id IS NOT NULL",
     "event numbers without a gap": "SELECT number FROM (SELECT number, row_number() OVER (ORDER BY number) AS place"
     " FROM outbox WHERE number IS NOT NULL) AS line WHERE number <> place",
 }
