@@ -22,7 +22,7 @@ from app.core.failpoints import failpoint
 from app.core.http.schema import shared
 from app.core.logging import get_logger
 from app.jobs.errors import InvalidParams, LeaseLost, TimedOut
-from app.jobs.services.claim import claim_jobs, end_attempts, put_aside
+from app.jobs.services.claim import claim_jobs, claim_next, end_attempts, put_aside
 from app.jobs.services.outcome import outcome_of_error
 from app.jobs.services.run import JobRun
 from app.jobs.types import Claim, JobKind, Outcome, Snoozed, Succeeded
@@ -30,6 +30,7 @@ from tasks.celery_app import celery_app
 from tasks.runtime import Runtime, runtime
 
 log = get_logger(__name__)
+GO_ON_SECONDS = 0.25
 Work = Callable[[JobRun], Mapping[str, Any] | Snoozed | None]
 BulkWork = Callable[[Sequence[JobRun]], Sequence[Mapping[str, Any]]]
 
@@ -60,27 +61,52 @@ def job_task(kind: JobKind) -> Callable[[Callable[[Any], Any]], JobTask]:
 
 
 def process_message(context: Runtime, kind: JobKind, work: Callable[[Any], Any], ids: Sequence[UUID]) -> None:
-    """Claim the named jobs and run those that were ours to run."""
+    """Claim the named jobs and run those that were ours to run; then, for a moment, what else of the kind waits."""
     claims = claim_all(context, kind, ids)
     if not claims:
         log.debug("nothing_to_claim", kind=kind.name, job_ids=[str(job_id) for job_id in ids])
         return
+    run_claims(context, kind, work, claims)
+    if kind.serial_key:
+        context.waker.wake()
+    elif not kind.bulk:
+        run_next(context, kind, work)
+
+
+def run_next(context: Runtime, kind: JobKind, work: Work) -> None:
+    """Go on with jobs that wait behind the window: under a backlog a message then serves many, and costs little.
+
+    Only for a moment, so that the messages' own jobs, a stop of the worker and other kinds get their turn.
+    """
+    until = time.monotonic() + GO_ON_SECONDS
+    while time.monotonic() < until:
+        failpoint("worker.claim.before")
+        with context.autocommit.connect() as connection:
+            claim = claim_next(
+                connection, kind, lease_seconds=context.settings.jobs.lease_seconds, worker=context.worker
+            )
+        failpoint("worker.claim.after")
+        if claim is None:
+            return
+        run_claims(context, kind, work, [claim])
+
+
+def run_claims(context: Runtime, kind: JobKind, work: Callable[[Any], Any], claims: Sequence[Claim]) -> None:
+    """Run what was claimed together, with the heart beating."""
     with Session(context.engine) as session:
         runs = [JobRun(claim, claim.params, session, context.settings.jobs.lease_seconds) for claim in claims]
         with context.heartbeat.beating(runs):
             if kind.bulk:
-                run_many(kind, work, runs)
+                run_many(context, kind, work, runs)
             else:
-                run_one(kind, work, runs[0])
-    if kind.serial_key:
-        context.waker.wake()
+                run_one(context, kind, work, runs[0])
 
 
 def claim_all(context: Runtime, kind: JobKind, ids: Sequence[UUID]) -> list[Claim]:
     """Claim in one committed statement; a serial job that must wait is put aside until its turn."""
     lease, worker = context.settings.jobs.lease_seconds, context.worker
     failpoint("worker.claim.before")
-    with context.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with context.autocommit.connect() as connection:
         claims = claim_jobs(connection, kind, ids, lease_seconds=lease, worker=worker)
     failpoint("worker.claim.after")
     if not claims and kind.serial_key:
@@ -89,7 +115,7 @@ def claim_all(context: Runtime, kind: JobKind, ids: Sequence[UUID]) -> list[Clai
     return claims
 
 
-def run_one(kind: JobKind, work: Work, run: JobRun) -> None:
+def run_one(context: Runtime, kind: JobKind, work: Work, run: JobRun) -> None:
     """Run a single job and commit its writes with its outcome."""
     claim = run.claim
     started = time.monotonic()
@@ -97,14 +123,14 @@ def run_one(kind: JobKind, work: Work, run: JobRun) -> None:
         job_id=str(claim.id), kind=claim.kind, request_id=claim.request_id, attempt=claim.attempt
     ):
         try:
-            outcome = attempt(kind, work, run)
+            outcome = attempt(context, kind, work, run)
             log.info("job_ended", outcome=type(outcome).__name__, seconds=round(time.monotonic() - started, 4))
         except LeaseLost:
             run.session.rollback()
             log.warning("lease_lost")
 
 
-def attempt(kind: JobKind, work: Work, run: JobRun) -> Outcome:
+def attempt(context: Runtime, kind: JobKind, work: Work, run: JobRun) -> Outcome:
     """Run the function and commit what came of it; raises LeaseLost when the claim was no longer ours.
 
     A commit whose answer was lost is tried again as a failure; had it gone through, that finds the job ended.
@@ -113,18 +139,18 @@ def attempt(kind: JobKind, work: Work, run: JobRun) -> Outcome:
         run.params = load_params(kind, run.claim)
         outcome = as_outcome(work(run))
         if isinstance(outcome, Succeeded):
-            commit(run.session, [(run, outcome)])
+            commit(context, run.session, [(run, outcome)])
             return outcome
     except LeaseLost:
         raise
     except Exception as error:
         outcome = classify(kind, run, error)
     run.session.rollback()
-    commit(run.session, [(run, outcome)])
+    commit(context, run.session, [(run, outcome)])
     return outcome
 
 
-def run_many(kind: JobKind, work: BulkWork, runs: Sequence[JobRun]) -> None:
+def run_many(context: Runtime, kind: JobKind, work: BulkWork, runs: Sequence[JobRun]) -> None:
     """Run a bulk message's jobs in one transaction; if that raises, each by itself, so that one bad job fails alone."""
     session = runs[0].session
     if len(runs) > 1:
@@ -132,17 +158,17 @@ def run_many(kind: JobKind, work: BulkWork, runs: Sequence[JobRun]) -> None:
             for run in runs:
                 run.params = load_params(kind, run.claim)
             results = work(runs)
-            commit(session, [(run, Succeeded(result)) for run, result in zip(runs, results, strict=True)])
+            commit(context, session, [(run, Succeeded(result)) for run, result in zip(runs, results, strict=True)])
             return
         except SoftTimeLimitExceeded:
             session.rollback()
-            commit(session, [(run, classify(kind, run, TimedOut())) for run in runs])
+            commit(context, session, [(run, classify(kind, run, TimedOut())) for run in runs])
             return
         except Exception:
             session.rollback()
             log.exception("bulk_fell_back", kind=kind.name, jobs=len(runs))
     for run in runs:
-        run_one(kind, lambda one: work([one])[0], run)
+        run_one(context, kind, lambda one: work([one])[0], run)
 
 
 def load_params(kind: JobKind, claim: Claim) -> Mapping[str, Any]:
@@ -168,11 +194,20 @@ def classify(kind: JobKind, run: JobRun, error: Exception) -> Outcome:
     return outcome
 
 
-def commit(session: Session, ended: Sequence[tuple[JobRun, Outcome]]) -> None:
-    """Write the outcomes in the session's transaction and commit; when a claim is lost, nothing of it is written."""
+def commit(context: Runtime, session: Session, ended: Sequence[tuple[JobRun, Outcome]]) -> None:
+    """Write the outcomes in the session's transaction and commit; when a claim is lost, nothing of it is written.
+
+    A single job that wrote nothing has no transaction to end: its outcome is one statement that commits by itself.
+    """
     failpoint("worker.finish.before")
+    outcomes = [(run.claim, outcome) for run, outcome in ended]
+    if len(ended) == 1 and not session.in_transaction():
+        with context.autocommit.connect() as connection:
+            end_attempts(connection, outcomes)
+        failpoint("worker.finish.after")
+        return
     try:
-        end_attempts(session, [(run.claim, outcome) for run, outcome in ended])
+        end_attempts(session, outcomes)
     except LeaseLost:
         session.rollback()
         raise

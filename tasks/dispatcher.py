@@ -34,6 +34,8 @@ from config.settings import JobsSettings, Settings
 
 log = get_logger(__name__)
 LONGEST_PAUSE_SECONDS = 5.0
+REFILL_SECONDS = 0.01
+BULK_WINDOW = 10
 
 
 class Dispatcher:
@@ -43,6 +45,7 @@ class Dispatcher:
         self, engine: Engine, publisher: Celery, redis: Redis, listener: Redis, menu: Menu, settings: Settings
     ):
         self._engine = engine
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._broker = CeleryBroker(publisher, redis)
         self._stream = EventStream(redis)
         self._listener = listener
@@ -50,6 +53,7 @@ class Dispatcher:
         self._jobs: JobsSettings = settings.jobs
         self._windows = windows(settings)
         self._next_maintenance = 0.0
+        self._is_behind = False
         self._subscription = listener.pubsub(ignore_subscribe_messages=True)
 
     def run(self, stop: Event) -> None:
@@ -65,42 +69,54 @@ class Dispatcher:
                 log.warning("dispatcher_round_failed", reason=type(error).__name__, pause_seconds=round(pause, 2))
                 stop.wait(pause)
                 continue
-            if not moved:
-                self._wait_for_work(stop)
+            # While a backlog lasts the window is refilled in portions, not for each message that a worker takes.
+            self._wait_for_work(stop, REFILL_SECONDS if moved else self._jobs.poll_seconds)
 
     def round(self) -> int:
         """Publish what is ready; once in a while look for what got lost. Returns how much moved."""
-        with Session(self._engine) as session:
-            if time.monotonic() >= self._next_maintenance:
+        if time.monotonic() >= self._next_maintenance:
+            with Session(self._engine) as session:
                 self._maintain(session)
-                self._next_maintenance = time.monotonic() + self._jobs.maintenance_seconds
+            self._next_maintenance = time.monotonic() + self._jobs.maintenance_seconds
+        elif self._is_behind:
+            with Session(self._engine) as session:
+                self._sweep(session)
+        with self._autocommit.connect() as connection:
             moved = dispatch.publish_ready(
-                session,
-                self._broker,
-                self._menu,
-                self._windows,
-                bulk_size=self._jobs.bulk_size,
-                commit=session.commit,
+                connection, self._broker, self._menu, self._windows, bulk_size=self._jobs.bulk_size
             )
-            return moved + outbox.publish_events(session, self._stream, commit=session.commit)
+        with Session(self._engine) as session:
+            moved += outbox.publish_events(session, self._stream, commit=session.commit)
+        return moved + self._is_behind
 
     def _maintain(self, session: Session) -> None:
         # Each chore commits by itself, so that a failing one does not undo the others.
         chores: tuple[Callable[[], int], ...] = (
             lambda: dispatch.rescue_and_expire(session, max_crashes=self._jobs.max_crashes),
             lambda: dispatch.start_callbacks(session),
-            lambda: dispatch.sweep(session, archive_after_seconds=self._jobs.archive_after_seconds),
-            lambda: dispatch.resend_lost(session, self._broker, after_seconds=self._jobs.resend_after_seconds),
+            lambda: dispatch.resend_lost(
+                session,
+                self._broker,
+                self._menu,
+                bulk_size=self._jobs.bulk_size,
+                after_seconds=self._jobs.resend_after_seconds,
+            ),
         )
         for chore in chores:
             chore()
             session.commit()
+        self._sweep(session)
 
-    def _wait_for_work(self, stop: Event) -> None:
+    def _sweep(self, session: Session) -> None:
+        # A batch is small, so that no message waits for it; while there is a full one, every round takes another.
+        self._is_behind = dispatch.sweep(session, archive_after_seconds=self._jobs.archive_after_seconds)
+        session.commit()
+
+    def _wait_for_work(self, stop: Event, seconds: float) -> None:
         try:
             if not self._subscription.subscribed:
                 self._subscription.subscribe(WAKE_CHANNEL)
-            if self._subscription.get_message(timeout=self._jobs.poll_seconds) is not None:
+            if self._subscription.get_message(timeout=seconds) is not None:
                 while self._subscription.get_message(timeout=0) is not None:
                     pass  # one round serves every wake-up that came before it
         except (RedisError, OSError) as error:
@@ -111,9 +127,9 @@ class Dispatcher:
 
 
 def windows(settings: Settings) -> Mapping[str, int]:
-    """How many published, unclaimed messages each queue may have."""
+    """How many published, unclaimed jobs each queue may have; on the bulk queue a message holds many."""
     size = max(settings.jobs.window_min, settings.jobs.window_per_worker * settings.worker_concurrency)
-    return {str(queue): size for queue in Queue}
+    return {str(queue): size * BULK_WINDOW if queue is Queue.BULK else size for queue in Queue}
 
 
 def make_dispatcher(settings: Settings, menu: Menu) -> Dispatcher:

@@ -1,7 +1,7 @@
-"""The heartbeat: one thread a worker process extends the leases of what runs there, every third of a lease.
+"""The heartbeat: one thread a worker process extends the leases of what runs there, at least every third of a lease.
 
-A job shorter than that never needs one. The thread also brings back cancellations, and fences its own process: when no
-beat got through for a whole lease, the job counts as lost without asking anybody.
+A job shorter than a sixth never needs one. The thread also brings back cancellations, and fences its own process: when
+no beat got through for a whole lease, the job counts as lost without asking anybody.
 """
 
 from __future__ import annotations
@@ -33,39 +33,36 @@ class Heartbeat:
     """Beats for every group of runs between `beating(runs)` and its end."""
 
     def __init__(self, engine: Engine, lease_seconds: float):
+        """`engine` commits each statement by itself."""
         self._engine = engine
         self._lease = lease_seconds
         self._watched: set[_Watched] = set()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def beating(self, runs: Sequence[JobRun]) -> Iterator[None]:
         """Keep the leases of `runs` (one message's jobs, one token) while the block runs."""
         group = _Watched(runs)
-        with self._changed:
+        with self._lock:
             self._watched.add(group)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._live, name="heart", daemon=True)
                 self._thread.start()
-            elif len(self._watched) == 1:
-                self._changed.notify()
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._watched.discard(group)
 
     def _live(self) -> None:
+        # It looks twice a beat, whether there are jobs or not: to be told of each short job would cost more than it.
         while True:
-            with self._changed:
-                while not self._watched:
-                    self._changed.wait()
-                due = min(group.last_beat for group in self._watched) + self._lease / 3
-                self._changed.wait(max(0.0, due - time.monotonic()))
-                now = time.monotonic()
-                due_now = [group for group in self._watched if now - group.last_beat >= self._lease / 3]
-            for group in due_now:
+            time.sleep(self._lease / 6)
+            now = time.monotonic()
+            with self._lock:
+                due = [group for group in self._watched if now - group.last_beat >= self._lease / 6]
+            for group in due:
                 self._beat(group)
 
     def _beat(self, group: _Watched) -> None:
@@ -73,7 +70,7 @@ class Heartbeat:
         started = time.monotonic()
         failpoint("worker.heartbeat")
         try:
-            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            with self._engine.connect() as connection:
                 still_ours = extend_leases(
                     connection,
                     [run.claim for run in runs],
@@ -92,8 +89,7 @@ class Heartbeat:
                 run.cancelled.set()
 
     def _after_failure(self, group: _Watched, started: float) -> None:
+        # It is tried again at the next look; `last_beat` stays what it was until a beat gets through.
         if started - group.last_beat >= self._lease:
             for run in group.runs:
                 run.lost.set()
-        # Try again soon, but not in a tight loop; `last_beat` stays what it was until a beat gets through.
-        time.sleep(min(0.5, self._lease / 10))

@@ -50,6 +50,13 @@ class Runtime:
         return make_engine(self.settings.database_url.get_secret_value(), pool_size=3)
 
     @cached_property
+    def autocommit(self) -> Engine:
+        """The same connections, each statement a transaction of its own: claims, and the ends of jobs that wrote
+        nothing.
+        """
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @cached_property
     def broker(self) -> Redis:
         """The broker Redis, failing fast."""
         return make_redis(self.settings.broker_url.get_secret_value())
@@ -137,7 +144,7 @@ class Runtime:
     @cached_property
     def heartbeat(self) -> Heartbeat:
         """The heartbeat of the jobs this process runs."""
-        return Heartbeat(self.engine, self.settings.jobs.lease_seconds)
+        return Heartbeat(self.autocommit, self.settings.jobs.lease_seconds)
 
 
 _runtimes: dict[int, Runtime] = {}

@@ -87,6 +87,7 @@ class Claims:
     user_id: UUID
     session_id: UUID
     token_id: UUID
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +102,14 @@ class NewKey:
 
 
 class SessionStanding(NamedTuple):
-    """All that deciding on an access token needs, read in one row."""
+    """All that deciding on an access token needs, read in one row, and what time it was in the database then."""
 
     session_id: UUID
     user_id: UUID
     is_active: bool
     scopes: list[str]
     revoked_at: datetime | None
+    read_at: datetime
 
     @property
     def subjects(self) -> tuple[str, str]:
@@ -116,7 +118,7 @@ class SessionStanding(NamedTuple):
 
 
 class KeyStanding(NamedTuple):
-    """All that deciding on an API key needs, read in one row."""
+    """All that deciding on an API key needs, read in one row, and what time it was in the database then."""
 
     key_id: UUID
     user_id: UUID
@@ -128,6 +130,7 @@ class KeyStanding(NamedTuple):
     previous_until: datetime | None
     expires_at: datetime | None
     revoked_at: datetime | None
+    read_at: datetime
 
     @property
     def subjects(self) -> tuple[str, str]:

@@ -14,9 +14,14 @@ from uuid_utils.compat import uuid7
 
 STATEMENT_TIMEOUT_MS = 30_000
 LOCK_TIMEOUT_MS = 10_000
+SILENCE_MS = 30_000
 IDLE_IN_TRANSACTION_MS = 60_000
 PING_AFTER_SECONDS = 1.0
 WRITTEN = text("SELECT pg_current_xact_id_if_assigned()")  # a transaction gets an id with its first write or row lock
+
+# SQLSTATEs with which the server says that it cannot work now, whoever asks: out of connections, memory or disk;
+# stopping or starting; I/O; a standby in the place of the primary. Not a cancelled statement (57014).
+OUT_OF_ORDER = ("53", "57P", "58", "25006")
 
 
 class Base(DeclarativeBase):
@@ -43,10 +48,16 @@ def engine_options(pool_size: int) -> dict[str, object]:
     return {
         "pool_size": pool_size,
         "max_overflow": 0,
-        "pool_timeout": 5,
+        "pool_timeout": 1,  # pools are as large as what uses them: who waits here has met something broken
+        "hide_parameters": True,  # an error's text goes to the log, and parameters hold password hashes
         "connect_args": {
             "connect_timeout": 5,
             "application_name": "watchkeeper",
+            # A network that swallows packets: without these the kernel gives a dead connection up after two hours.
+            "keepalives_idle": 15,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": SILENCE_MS,
             "options": (
                 f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
                 f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS}"
@@ -95,3 +106,13 @@ def release(session: Session) -> None:
     if unwritten or (session.in_transaction() and session.scalar(WRITTEN) is not None):
         raise RuntimeError("release() would lose changes that nobody committed")
     session.rollback()
+
+
+def sqlstate(error: BaseException) -> str:
+    """What Postgres calls a failure; empty when it could not say, or it is none of Postgres."""
+    return getattr(getattr(error, "orig", None), "pgcode", None) or ""
+
+
+def is_out_of_order(error: BaseException) -> bool:
+    """True when the server itself could not work, whatever the statement was: nobody's attempt failed."""
+    return sqlstate(error).startswith(OUT_OF_ORDER)

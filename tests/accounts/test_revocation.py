@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.accounts.adapters.standing_cache import LOOK_SECONDS, StandingCache
 from app.accounts.types import SessionStanding
+from app.core.clock import utc_now
 from app.core.db import new_id
 from app.core.redis import make_redis
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
@@ -110,7 +111,7 @@ class Readings:
 
     def __init__(self) -> None:
         self.count = 0
-        self.standing = SessionStanding(new_id(), new_id(), True, ["jobs:read"], None)
+        self.standing = SessionStanding(new_id(), new_id(), True, ["jobs:read"], None, utc_now())
 
     def __call__(self) -> SessionStanding:
         self.count += 1

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import jwt
 import pytest
+import time_machine
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -95,6 +96,14 @@ def test_a_signed_token_that_lacks_something(client: FlaskClient, claims: dict[s
 def test_an_expired_token(client: FlaskClient, claims: dict[str, Any]) -> None:
     past = datetime.now(UTC) - timedelta(seconds=1)
     problem(me(client, jwt.encode(claims | {"exp": past}, DEVELOPMENT_SECRET, "HS256")), 401, "accounts.token_expired")
+
+
+def test_a_machine_whose_clock_is_slow_takes_no_expired_token(client: FlaskClient, claims: dict[str, Any]) -> None:
+    now = datetime.now(UTC)
+    then, past = now - timedelta(hours=2), now - timedelta(seconds=60)
+    token = jwt.encode(claims | {"iat": then, "nbf": then, "exp": past}, DEVELOPMENT_SECRET, "HS256")
+    with time_machine.travel(now - timedelta(hours=1)):
+        problem(me(client, token), 401, "accounts.token_expired")
 
 
 def test_a_session_that_never_was(client: FlaskClient, claims: dict[str, Any]) -> None:

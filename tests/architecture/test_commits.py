@@ -21,7 +21,7 @@ EDGES = {
     "tasks/base.py": "a claim, and a job with its writes",
     "tasks/beat.py": "a schedule's slots",
     "tasks/dispatcher.py": "a chore of the dispatcher",
-    "tasks/heartbeat.py": "a heartbeat, on a connection of its own",
+    "tasks/runtime.py": "claims, heartbeats and the ends of jobs that wrote nothing: each one statement",
 }
 AUTOCOMMIT = "AUTOCOMMIT"
 OWNER = re.compile(r"(session|connection|engine|database)(\(.*\))?$", re.IGNORECASE)

@@ -151,6 +151,12 @@ def _add_failing_routes(blueprint: Blueprint) -> None:
     def severed():
         current_session().execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
+    @blueprint.route("/sqlstate/<state>", methods=["GET"])
+    @public
+    def failing(state):
+        # The server's own words: SQLSTATEs are what it means, not what the driver makes of them.
+        current_session().execute(text(f"DO $$ BEGIN RAISE 'no' USING ERRCODE = '{state}'; END $$"))
+
     @blueprint.route("/crash", methods=["GET"])
     @public
     def crash():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
 
@@ -55,6 +56,25 @@ def test_a_severed_connection_is_a_503_and_the_next_request_works(own_probe: Fla
     assert body["retryable"] is True
     assert int(response.headers["Retry-After"]) >= 1
     assert own_probe.get("/v1/probe/sql").get_json() == {"sum": 2}
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "code"),
+    [
+        ("53100", 503, "core.unavailable"),  # the disk is full
+        ("53300", 503, "core.unavailable"),  # too many connections
+        ("57P03", 503, "core.unavailable"),  # it is starting
+        ("58030", 503, "core.unavailable"),  # the disk fails
+        ("XX000", 503, "core.unavailable"),  # a file cannot grow past its limit
+        ("25006", 503, "core.unavailable"),  # a standby, after a failover
+        ("22012", 500, "core.internal"),  # our statement divided by zero
+        ("25001", 500, "core.internal"),
+    ],
+)
+def test_a_database_that_fails_is_a_503_and_our_mistake_a_500(
+    own_probe: FlaskClient, state: str, status: int, code: str
+) -> None:
+    problem(own_probe.get(f"/v1/probe/sqlstate/{state}"), status, code)
 
 
 def test_no_connection_is_left_open_after_requests(own_probe: FlaskClient) -> None:

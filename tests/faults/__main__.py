@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", action="append", default=[], help="a row's name, or the beginning of names; `money`")
     parser.add_argument("--all", action="store_true", help="money: die at every statement, not at those the seed draws")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are ended on the way out
     faults = [fault for fault in MATRIX if not options.only or fault.name.startswith(tuple(options.only))]
     with_money = not options.only or MONEY in options.only
     rows, money = run(faults, options.seed, with_money, options.all)
@@ -113,6 +115,7 @@ def as_json(rows: Sequence[Row], money: Sequence[MoneyRow], seed: int) -> dict[s
     """The table for machines."""
     return {
         "seed": seed,
+        "load": round(os.getloadavg()[0], 1),
         "ok": not any(row.complaints for row in (*rows, *money)),
         "rows": [
             {

@@ -85,6 +85,7 @@ def audit(ground: Ground, storm: Storm, outside: Outside, *, keeps_redis: bool) 
     if keeps_redis and ground.events() != ground.count("outbox"):
         verdict.broken.append(f"{ground.events()} events in the stream, {ground.count('outbox')} in the outbox")
     verdict.broken += [f"refused: {text}" for text in storm.refused]
+    verdict.broken += [f"crude answer: {text}" for text in storm.crude]
     verdict.broken += [f"unanswered: {request.key}" for request in storm.unanswered]
     verdict.broken += [f"{outside.badly_signed} callbacks badly signed"] if outside.badly_signed else []
     rows = {str(row.id): row for row in ground.sql(WRITES)}
@@ -95,7 +96,7 @@ def audit(ground: Ground, storm: Storm, outside: Outside, *, keeps_redis: bool) 
         if fault:
             verdict.lost.append(f"{subject}: {fault}")
     for row in rows.values():
-        verdict.repeated += 0 if row.poison else max(0, row.bodies - 1)
+        verdict.repeated += 0 if row.poison else max(0, row.bodies + outside.arrived["body", row.subject] - 1)
         if row.writes > row.distinct_writes or outside.arrived["pay", row.subject] > 1:
             verdict.doubled.append(f"{row.kind} {row.subject}")
     return verdict
@@ -118,7 +119,7 @@ class Watch:
         self._thread.start()
 
     def _look(self) -> None:
-        while not self._over.wait(0.3):
+        while not self._over.wait(1.0):
             with contextlib.suppress(SQLAlchemyError):  # Postgres may be what was struck
                 self._seen |= broken(self._ground, ALWAYS).keys()
 

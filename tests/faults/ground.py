@@ -20,11 +20,10 @@ from typing import Any
 
 import psutil
 from redis import Redis
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 import migrations
-from app.core.db import make_engine
 from app.jobs.adapters.event_stream import STREAM
 from app.ops.adapters.embedded_postgres import EmbeddedPostgres
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
@@ -60,8 +59,8 @@ class Ground:
 
     @cached_property
     def _engine(self) -> Engine:
-        """For the harness's own looks at the tables, from two threads."""
-        return make_engine(self.postgres.url(), pool_size=2)
+        """For the harness's own looks at the tables, from two threads, whatever became of Postgres since the last."""
+        return create_engine(self.postgres.url(), pool_size=2, pool_pre_ping=True)
 
     def sql(self, statement: str, **values: Any) -> Any:
         """Run a statement, commit, and give all rows."""

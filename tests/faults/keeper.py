@@ -18,6 +18,7 @@ from granian.constants import Interfaces
 from config.settings import load_settings
 from tasks.dispatcher import serve
 from tests.faults import api as _api  # noqa: F401 - imported before the fork
+from tests.faults.clock import set_clock
 from tests.faults.deaths import take_order
 from tests.faults.kinds import FAULTS_MENU
 from tests.faults.worker_app import celery_app
@@ -65,6 +66,7 @@ def keep(run: Callable[[], None]) -> None:
     while True:
         child = os.fork()
         if child == 0:
+            set_clock()
             run()
             sys.exit(0)
         os.waitpid(child, 0)

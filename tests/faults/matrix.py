@@ -6,6 +6,7 @@ docs/faults.md has them for the default settings.
 
 from __future__ import annotations
 
+from tests.faults.infrastructure import INFRASTRUCTURE
 from tests.faults.scene import USUAL, Fault
 from tests.faults.storm import Load
 from tests.faults.strikes import beats, callbacks, servers, storms, workers
@@ -18,6 +19,7 @@ RESEND = 10.0
 """Seconds: the same where no lease was lost, only messages."""
 
 FEW = Load(singles=10, batches=0, lines=0)
+SLOW = Load(milliseconds=60)
 PAUSED = Load(pay=0, milliseconds=100)  # nobody can settle a payment that a frozen process may still make
 TWO_WORKERS = USUAL | {"worker-2": {}}
 BEATS = USUAL | {"beat": {}, "beat-2": {}}
@@ -31,8 +33,9 @@ def point(place: str) -> str:
     return place.replace(".", "-")
 
 
+# Not the first passings: those are the clients' sign-ins, each read once by a new process.
 API = tuple(
-    Fault(point(place), f"the API dies {words}", dies("api", place, times=2, latest_hit=8), False, RESEND)
+    Fault(point(place), f"the API dies {words}", dies("api", place, hits=(8, 14)), False, RESEND)
     for place, words in (
         ("api.commit.before", "with a request written and not committed"),
         ("api.commit.after", "with a request committed and not answered"),
@@ -71,8 +74,8 @@ WHOLE = tuple(
     for place, words, _ in PLACES
 )
 WORKERS = (
-    Fault("child-killed", "SIGKILL to a pool child at a random moment", workers.kill_child, True, LEASE),
-    Fault("worker-killed", "SIGKILL to a worker and all its children", workers.kill_whole, True, LEASE),
+    Fault("child-killed", "SIGKILL to a pool child at a random moment", workers.kill_child, True, LEASE, load=SLOW),
+    Fault("worker-killed", "SIGKILL to a worker and all its children", workers.kill_whole, True, LEASE, load=SLOW),
     Fault("worker-frozen", "SIGSTOP past the lease, then SIGCONT", workers.freeze, True, LEASE, TWO_WORKERS, PAUSED),
     Fault(
         "lease-outlasted", "a body longer than two leases", workers.outlast_the_lease, False, LEASE, load=Load(long=2)
@@ -140,4 +143,4 @@ SWEEPS = (
     Fault("statements-api", "the same of the API", at_every_statement("api", 10), False, 30, load=SWEEP),
 )
 STORMS = (Fault("everything", "all of it at random, under load", storms.everything, True, 30, EVERYTHING, BIG, False),)
-MATRIX = (*API, *DISPATCHER, *CHILD, *WHOLE, *WORKERS, *SERVERS, *BEAT, *OTHERS, *SWEEPS, *STORMS)
+MATRIX = (*API, *DISPATCHER, *CHILD, *WHOLE, *WORKERS, *SERVERS, *INFRASTRUCTURE, *BEAT, *OTHERS, *SWEEPS, *STORMS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from typing import Any
 import requests
 
 from app.core.clock import utc_now
+from app.core.http.problems import MEDIA_TYPE
 from app.jobs.types import JobKind
 from tests.faults import kinds
 
@@ -43,6 +45,7 @@ class Load:
     milliseconds: int = 15
     long: int = 0
     poison: int = 0
+    fast: int = 0
     calls_back: bool = False
 
 
@@ -71,7 +74,10 @@ class Storm:
     accepted: dict[str, str] = field(default_factory=dict)
     unanswered: list[Request] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    crude: list[str] = field(default_factory=list)
     answers: list[tuple[datetime, datetime]] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
     _pool: ThreadPoolExecutor | None = None
     _futures: list[Future[None]] = field(default_factory=list)
     _local: threading.local = field(default_factory=threading.local)
@@ -88,25 +94,39 @@ class Storm:
         """Until each request is answered or given up."""
         for future in self._futures:
             future.result()
+
+    def stop(self) -> None:
+        """Give up what is not answered: the row is over, or was broken off."""
+        self._over.set()
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.shutdown(cancel_futures=True)
 
     def _send(self, request: Request, due: float) -> None:
-        time.sleep(max(0.0, due - time.monotonic()))
+        self._over.wait(max(0.0, due - time.monotonic()))
         sent_at = utc_now()
         deadline = time.monotonic() + self.patience_seconds
         pause = 0.02
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self._over.is_set():
             answer = self._try(request)
+            self._judge(answer)
             if answer is not None and answer.status_code < 429:
                 self._note(request, answer)
                 self.answers.append((sent_at, utc_now()))
                 return
             if request.keyless:
                 return
-            time.sleep(pause)
+            self._over.wait(pause)
             pause = min(0.5, pause * 2)
         self.unanswered.append(request)
+
+    def _judge(self, answer: requests.Response | None) -> None:
+        """Whatever strikes, an answer is a problem of the catalogue, and a failing server says when to come again."""
+        if answer is None:
+            return
+        self.statuses[answer.status_code] += 1
+        polite = answer.status_code == 503 and "Retry-After" in answer.headers
+        if answer.status_code >= 500 and not (polite and answer.headers["Content-Type"] == MEDIA_TYPE):
+            self.crude.append(f"{answer.status_code} {answer.text[:200]}")
 
     def _try(self, request: Request) -> requests.Response | None:
         path = "/v1/jobs/batch" if request.batch else "/v1/jobs"
@@ -142,6 +162,7 @@ def plan(load: Load, rng: Random, name: str, callback: str) -> list[Request]:
         *[(kinds.PAY, 1, {})] * load.pay,
         *[(kinds.WORK, 1, {"milliseconds": LONG_MILLISECONDS})] * load.long,
         *[(kinds.WORK, 1, {"die": kinds.ALWAYS})] * load.poison,
+        *[(kinds.FAST, 1, {})] * load.fast,
         *[(kind, BATCH, {}) for kind in (kinds.BULK, kinds.WORK)[: load.batches]],
         *[(kinds.SERIAL, LINE, {"line": f"{name}-{number}"}) for number in range(load.lines)],
     ]

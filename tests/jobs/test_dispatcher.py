@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 from app.core.errors import Unavailable
 from app.core.events import emit
 from app.jobs.adapters.event_stream import STREAM
+from app.jobs.services.claim import claim_next
 from app.jobs.types import JobKind, Menu, Queue
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.ops.adapters.process import free_port
 from config.settings import JobsSettings, Settings
-from tasks.base import process_message
+from tasks.base import claim_all, process_message
 from tasks.dispatcher import Dispatcher, make_dispatcher
 from tasks.runtime import Runtime
 from tests.jobs.conftest import ECHO, make_kind
@@ -32,7 +33,8 @@ Sql = Callable[..., Any]
 
 BULK = make_kind("test.bulk", bulk=True, queue=Queue.BULK)
 SLOW = make_kind("test.slow", queue=Queue.CHAIN)
-MENU = Menu.of((ECHO, BULK, SLOW))
+OTHER = make_kind("test.other")
+MENU = Menu.of((ECHO, BULK, SLOW, OTHER))
 
 
 @pytest.fixture
@@ -93,9 +95,46 @@ def test_the_window_bounds_what_is_published(dispatcher: Dispatcher, context: Ru
     assert dispatcher.round() == 0
     assert waiting() == [[str(job_id)] for job_id in jobs[:8]]
     for ids in waiting(take=3):
-        run(context, ECHO, ids)
+        claim_all(context, ECHO, [UUID(job_id) for job_id in ids])
     assert dispatcher.round() == 3
     assert waiting() == [[str(job_id)] for job_id in jobs[3:11]]
+
+
+def test_a_worker_goes_on_behind_the_window_and_leaves_the_published_to_their_messages(
+    dispatcher: Dispatcher, context: Runtime, add: Add, waiting: Any, row: Row
+) -> None:
+    published = [add() for _ in range(8)]
+    dispatcher.round()
+    behind, other = [add() for _ in range(3)], add(SLOW)
+    (ids,) = waiting(take=1)
+    run(context, ECHO, ids)
+    assert [row(job_id).status for job_id in (published[0], *behind)] == ["succeeded"] * 4
+    assert {row(job_id).status for job_id in (*published[1:], other)} == {"queued"}
+    assert len(waiting()) == 7
+
+
+def test_a_worker_does_not_look_past_other_kinds_for_its_own(
+    dispatcher: Dispatcher, context: Runtime, add: Add, waiting: Any, row: Row
+) -> None:
+    add()
+    dispatcher.round()
+    for _ in range(16):
+        add(OTHER)
+    mine = add()
+    (ids,) = waiting()
+    run(context, ECHO, ids)
+    assert row(mine).status == "queued"
+
+
+def test_two_workers_going_on_never_take_the_same_job(context: Runtime, add: Add, row: Row) -> None:
+    jobs = {add() for _ in range(4)}
+    with context.autocommit.connect() as one, context.engine.connect() as two:
+        first = claim_next(one, ECHO, lease_seconds=3, worker="one")
+        second = claim_next(two, ECHO, lease_seconds=3, worker="two")  # not committed: its row stays locked
+        third = claim_next(one, ECHO, lease_seconds=3, worker="one")
+        taken = [claim.id for claim in (first, second, third) if claim is not None]
+        assert len(set(taken) & jobs) == 3
+        assert row(taken[1]).status == "queued"
 
 
 def test_the_order_is_priority_then_time(dispatcher: Dispatcher, add: Add, waiting: Any) -> None:

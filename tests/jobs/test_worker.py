@@ -66,6 +66,21 @@ def test_an_error_that_may_pass_is_tried_again_then_fails(context: Runtime, add:
     assert writes(sql) == 0
 
 
+@pytest.mark.parametrize(("state", "attempts"), [("53100", 0), ("57P03", 0), ("57014", 1), ("22012", 1)])
+def test_a_database_that_cannot_work_costs_no_attempt_and_a_failing_statement_does(
+    context: Runtime, add: Add, row: Row, sql: Sql, state: str, attempts: int
+) -> None:
+    def full(run: JobRun) -> None:
+        write_something(run)
+        run.session.execute(text(f"DO $$ BEGIN RAISE 'no' USING ERRCODE = '{state}'; END $$"))
+
+    job_id = add(max_attempts=3)
+    process_message(context, ECHO, full, [job_id])
+    assert (row(job_id).status, row(job_id).attempt) == ("queued", attempts)
+    assert row(job_id).run_at > row(job_id).created_at
+    assert writes(sql) == 0
+
+
 def test_an_error_that_stays_fails_at_once(context: Runtime, add: Add, row: Row) -> None:
     def refuse(run: JobRun) -> None:
         raise AppError("Never.")

@@ -6,7 +6,7 @@ installed in the app, and those answer our problems.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from flask import Flask, Response
@@ -40,7 +40,7 @@ class Tokens:
             "JWT_ACCESS_TOKEN_EXPIRES": timedelta(seconds=access_seconds),
             "JWT_REFRESH_TOKEN_EXPIRES": timedelta(seconds=refresh_seconds),
         }
-        self._read_before: dict[str, tuple[float, Claims]] = {}
+        self._read_before: dict[str, Claims] = {}
         _answer_problems(JWTManager(app))
 
     def access(self, signed_in: SignedIn) -> str:
@@ -58,26 +58,26 @@ class Tokens:
         A signature stays what it is, so a token shown again is only asked whether its time is over.
         """
         known = self._read_before.get(token)
-        if known is not None and utc_now().timestamp() < known[0]:
-            return known[1]
-        expires_at, claims = self._read(token, "access")
+        if known is not None and utc_now() < known.expires_at:
+            return known
+        claims = self._read(token, "access")
         if len(self._read_before) >= MAX_KNOWN_TOKENS:
             self._read_before.clear()
-        self._read_before[token] = (expires_at, claims)
+        self._read_before[token] = claims
         return claims
 
     def read_refresh(self, token: str) -> Claims:
         """What a refresh token says; raises like `read_access`."""
-        return self._read(token, "refresh")[1]
+        return self._read(token, "refresh")
 
-    def _read(self, token: str, kind: str) -> tuple[float, Claims]:
-        """When the token expires, and what it says."""
+    def _read(self, token: str, kind: str) -> Claims:
         claims = decode_token(token)
         if claims["type"] != kind:
             raise TokenInvalid(f"This is no {kind} token.")
         try:
-            return float(claims["exp"]), Claims(UUID(claims["sub"]), UUID(claims["sid"]), UUID(claims["jti"]))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+            return Claims(UUID(claims["sub"]), UUID(claims["sid"]), UUID(claims["jti"]), expires_at)
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise TokenInvalid() from error
 
 

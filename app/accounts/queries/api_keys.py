@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Executable, insert, or_, select, update
+from sqlalchemy import ColumnElement, Executable, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.accounts.models import ApiKeyRow, UserRow
@@ -40,6 +40,7 @@ STANDING = select(
     ApiKeyRow.previous_until,
     ApiKeyRow.expires_at,
     ApiKeyRow.revoked_at,
+    func.statement_timestamp(),
 ).join(UserRow, UserRow.id == ApiKeyRow.user_id)
 
 

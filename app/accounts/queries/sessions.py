@@ -51,7 +51,7 @@ REVOKE_ALL = text(
 )
 STANDING = text(
     """
-    SELECT s.id, u.id, u.is_active, u.scopes, s.revoked_at
+    SELECT s.id, u.id, u.is_active, u.scopes, s.revoked_at, statement_timestamp()
     FROM accounts_sessions s JOIN accounts_users u ON u.id = s.user_id
     WHERE s.id = :id
     """

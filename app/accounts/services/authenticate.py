@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from app.accounts.adapters.standing_cache import StandingCache
-from app.accounts.errors import KeyRefused, TokenRevoked
+from app.accounts.errors import KeyRefused, TokenExpired, TokenRevoked
 from app.accounts.queries import api_keys, sessions
 from app.accounts.services.api_keys import split_key
 from app.accounts.types import Claims, KeyStanding, principal_id
@@ -18,7 +18,8 @@ from app.core.http.principal import ADMIN, Principal
 def authenticate_token(session: Session, cache: StandingCache, claims: Claims) -> Principal:
     """The user of an access token whose signature was checked; raises TokenRevoked when its session or user has ended.
 
-    Scopes are the user's present ones, not those at sign-in.
+    Scopes are the user's present ones, not those at sign-in. The token's signature was checked by this machine's clock,
+    which may be slow: by the database's it must not have expired either (TokenExpired).
     """
     session_id = claims.session_id
     standing = cache.recall(f"session:{session_id}", lambda: sessions.find_standing(session, session_id))
@@ -26,6 +27,8 @@ def authenticate_token(session: Session, cache: StandingCache, claims: Claims) -
         raise TokenRevoked()
     if standing.user_id != claims.user_id:
         raise TokenRevoked()
+    if claims.expires_at <= standing.read_at:
+        raise TokenExpired()
     return Principal(principal_id(standing.user_id), frozenset(standing.scopes), "session", str(session_id))
 
 
@@ -36,7 +39,10 @@ def authenticate_key(session: Session, cache: StandingCache, shown: str, now: da
         raise KeyRefused()
     key_id, digest = parts
     standing = cache.recall(f"key:{key_id}", lambda: api_keys.find_standing(session, key_id))
-    if standing is None or not _is_secret(standing, digest, now) or not _is_live(standing, now):
+    if standing is None:
+        raise KeyRefused()
+    now = max(now, standing.read_at)  # this machine's clock may be slow
+    if not _is_secret(standing, digest, now) or not _is_live(standing, now):
         raise KeyRefused()
     if cache.is_use_due(f"key:{key_id}"):
         api_keys.record_use(session, key_id, now)

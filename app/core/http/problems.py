@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from app.core import errors
+from app.core.db import is_out_of_order, sqlstate
 from app.core.errors import AppError, InvalidInput
 from app.core.http.field_errors import field_errors
 from app.core.logging import get_logger
@@ -22,6 +23,8 @@ from app.core.logging import get_logger
 MEDIA_TYPE = "application/problem+json"
 DATABASE_GONE = "The database does not answer; try again."
 DATABASE_RETRY_SECONDS = 2
+INTERNAL = "XX"
+"""Postgres's own failures: a file past its size limit, a damaged page. To the caller the same as a full disk."""
 
 log = get_logger(__name__)
 
@@ -64,11 +67,11 @@ def problem_response(error: AppError, *, status: int | None = None) -> Response:
 
 
 def database_problem(error: Exception) -> AppError | None:
-    """503 for a database that is gone, busy or out of connections; None for any other failure."""
+    """503 for a database that is gone, busy, full, or out of connections; None for any other failure."""
     lost = isinstance(error, OperationalError | InterfaceError | PoolTimeout)
-    if lost or (isinstance(error, DBAPIError) and error.connection_invalidated):
-        return errors.Unavailable(DATABASE_GONE, retry_after_seconds=DATABASE_RETRY_SECONDS)
-    return None
+    if isinstance(error, DBAPIError):
+        lost = lost or error.connection_invalidated or is_out_of_order(error) or sqlstate(error).startswith(INTERNAL)
+    return errors.Unavailable(DATABASE_GONE, retry_after_seconds=DATABASE_RETRY_SECONDS) if lost else None
 
 
 def install_problems(app: Flask) -> None:
@@ -105,7 +108,7 @@ def on_unforeseen(error: Exception) -> Response:
     """Anything else: 503 when it is the database, else 500; the traceback is logged with the request id."""
     lost = database_problem(error)
     if lost is not None:
-        log.warning("request.database_unavailable", error=type(error).__name__)
+        log.warning("request.database_unavailable", error=type(error).__name__, sqlstate=sqlstate(error))
         return problem_response(lost)
     log.error("request.crashed", exc_info=error)
     return problem_response(AppError())

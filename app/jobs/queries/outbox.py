@@ -18,6 +18,10 @@ NUMBER = text(
     ) AS n WHERE o.id = n.id
     """
 )
+ANY = text(
+    "SELECT EXISTS (SELECT FROM outbox WHERE number IS NULL)"
+    " OR EXISTS (SELECT FROM outbox WHERE published_at IS NULL AND number IS NOT NULL)"
+)
 UNPUBLISHED = text(
     """
     SELECT number, topic, subject, payload, created_at FROM outbox
@@ -27,6 +31,11 @@ UNPUBLISHED = text(
 PUBLISHED = text(
     "UPDATE outbox SET published_at = statement_timestamp() WHERE published_at IS NULL AND number <= :number"
 )
+
+
+def has_unpublished(session: Session) -> bool:
+    """Whether there is anything to do: two probes of indexes that hold nothing else."""
+    return bool(session.scalar(ANY))
 
 
 def number_new(session: Session, limit: int) -> bool:

@@ -25,11 +25,30 @@ def claim_jobs(
     """
     token = uuid4()
     try:
-        rows = queries.claim(connection, ids, token=token, lease=lease_seconds, worker=worker, fast=kind.fast_claim)
+        rows = queries.claim(
+            connection,
+            ids,
+            token=token,
+            lease=lease_seconds,
+            worker=worker,
+            fast=kind.fast_claim,
+            in_line=kind.serial_key is not None,
+        )
     except IntegrityError:
         # Two of one serial key at the same instant: the other was first, and this one's turn comes.
         return []
     return [Claim(**row._mapping, token=token) for row in rows]
+
+
+def claim_next(connection: Connection, kind: JobKind, *, lease_seconds: float, worker: str) -> Claim | None:
+    """The next job of a kind that waits behind its queue's window, under a token of its own; None when others come
+    first, or none waits. `connection` commits by itself.
+    """
+    token = uuid4()
+    row = queries.claim_next(
+        connection, kind.queue, kind.name, token=token, lease=lease_seconds, worker=worker, fast=kind.fast_claim
+    )
+    return None if row is None else Claim(**row._mapping, token=token)
 
 
 def put_aside(connection: Connection, job_id: UUID) -> bool:
@@ -47,7 +66,7 @@ def extend_leases(
     return queries.heartbeat(connection, ids, token=claims[0].token, lease=lease_seconds, progress=progress)
 
 
-def end_attempts(session: Session, ended: Sequence[tuple[Claim, Outcome]]) -> None:
+def end_attempts(session: Session | Connection, ended: Sequence[tuple[Claim, Outcome]]) -> None:
     """Write the outcomes of one message's claims; raises LeaseLost when one is no longer ours. The caller commits."""
     items = [next_state(claim, outcome) for claim, outcome in ended]
     if len(queries.finish(session, items, token=ended[0][0].token)) != len(items):

@@ -19,6 +19,8 @@ def publish_events(session: Session, stream: EventStream, *, commit: Callable[[]
     The numbers are committed before anybody sees them. Two dispatchers may publish the same numbers; the stream keeps
     one.
     """
+    if not queries.has_unpublished(session):
+        return 0
     numbered = queries.number_new(session, BATCH)
     commit()
     if not numbered:

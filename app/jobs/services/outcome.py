@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.core.db import is_out_of_order, sqlstate
 from app.core.errors import AppError
 from app.jobs.errors import CancelRequested, EffectInDoubt
 from app.jobs.maths import backoff_seconds
@@ -20,18 +21,25 @@ from app.jobs.types import (
     Succeeded,
 )
 
+OUT_OF_ORDER_STAGE = 3
+"""How far along its back-off a job waits for the database: that does not grow, for no attempt is counted."""
+
 
 def outcome_of_error(error: BaseException, claim: Claim, kind: JobKind, *, jitter: float) -> Outcome:
     """Classify what an attempt raised.
 
     An error of the catalogue says itself whether trying again can help; anything else is a defect of ours or of a
     library, which may pass, so it is tried again within the attempts the job has. Its text stays in the log: it may
-    hold what a client must not see.
+    hold what a client must not see. A database that could not work costs no attempt: an hour of a full disk must not
+    end jobs.
     """
     if isinstance(error, CancelRequested):
         return Cancelled()
     if isinstance(error, EffectInDoubt):
         return InDoubt(error.as_dict())
+    if is_out_of_order(error):
+        pause = backoff_seconds(OUT_OF_ORDER_STAGE, kind.backoff_seconds, kind.backoff_cap_seconds, jitter)
+        return Snoozed(pause, f"the database could not work ({sqlstate(error)})")
     known = error if isinstance(error, AppError) else AppError(f"Unexpected {type(error).__name__}; see the log.")
     retryable = known.retryable or not isinstance(error, AppError)
     body = {**known.as_dict(), "retryable": retryable}

@@ -43,7 +43,7 @@ def several(scene: Scene) -> None:
     schedule(scene, 2)
     schedule_lone(scene)
     scene.let_loose()
-    scene.wait_until(lambda: scene.ground.deaths.struck() == 2, "a beat dies twice in its tick", 60)
+    scene.wait_until(lambda: scene.ground.deaths.struck() == 2, "a beat dies twice in its tick")
     fire(scene, 4)
     unschedule(scene)
     scene.mark()
@@ -57,7 +57,7 @@ def at_every_statement(last: int) -> Strike:
         deaths = [Death(point, hit) for hit in range(1, last + 1) for point in SWEPT]
         scene.order("beat", deaths)
         scene.let_loose()
-        scene.wait_until(lambda: scene.ground.deaths.struck() == len(deaths), "beat dies each death", 60)
+        scene.wait_until(lambda: scene.ground.deaths.struck() == len(deaths), "beat dies each death")
         fire(scene, 6)
         unschedule(scene)
         scene.mark()

@@ -8,11 +8,11 @@ from tests.faults.scene import Scene, Strike
 SWEPT = ("sql.before", "sql.after")
 
 
-def dies(name: str, point: str, *, action: str = "kill", times: int = 2, latest_hit: int = 4) -> Strike:
-    """`name` dies at `point`, several times over, each time at a passing that the seed draws."""
+def dies(name: str, point: str, *, action: str = "kill", times: int = 2, hits: tuple[int, int] = (1, 4)) -> Strike:
+    """`name` dies at `point`, several times over, each time at a passing from `hits` that the seed draws."""
 
     def strike(scene: Scene) -> None:
-        deaths = [Death(point, scene.rng.randint(1, latest_hit), action) for _ in range(times)]
+        deaths = [Death(point, scene.rng.randint(*hits), action) for _ in range(times)]
         scene.order(name, deaths)
         scene.let_loose()
         scene.wait_until(lambda: scene.ground.deaths.struck() == times, f"{name} dies {times} times at {point}")

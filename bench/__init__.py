@@ -1,0 +1,1 @@
+"""What Watchkeeper is measured against and how: `baselines/` is other people's way to do the same."""
