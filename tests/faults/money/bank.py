@@ -32,6 +32,7 @@ from tests.faults.money.kinds import TRANSFER, WATCH
 WORKERS = ("worker", "worker-2")
 BLOCK_SECONDS = 0.2
 LOOK_SECONDS = 0.5
+STILL_SECONDS = 10.0
 FROZEN_SECONDS = 3.0
 """A stopped process goes on after so long, which is past its lease."""
 
@@ -57,6 +58,7 @@ class Bank:
     chain: Chain
     engine: Engine
     orders: list[Order] = field(default_factory=list)
+    mines: bool = True
     _keys: Iterator[int] = field(default_factory=lambda: count(1))
     _mined_at: float = 0.0
     _looked_at: float = 0.0
@@ -95,7 +97,7 @@ class Bank:
     def tend(self) -> None:
         """A block when it is time, and whoever was stopped past its lease goes on."""
         now = time.monotonic()
-        if now - self._mined_at >= BLOCK_SECONDS:
+        if self.mines and now - self._mined_at >= BLOCK_SECONDS:
             self._mined_at = now
             self.chain.mine()
         if now - self._looked_at >= LOOK_SECONDS:
@@ -164,6 +166,12 @@ class Bank:
         """The broker forgets everything."""
         with Redis.from_url(self.ground.broker.url) as client:
             client.flushall()
+
+    def stand_still(self) -> None:
+        """No block, until what waits in the pool was sent a second time."""
+        self.mines = False
+        self.wait_for(self.any_sent_again, STILL_SECONDS)
+        self.mines = True
 
     def crash_postgres(self) -> None:
         """SIGKILL to Postgres with everything under it, and a start on what it had written."""

@@ -43,6 +43,7 @@ DISASTERS: Mapping[str, Disaster] = {
     "blocks-replaced": reorg,
     "blocks-rolled-back": roll_back,
     "base-fee-leaps": raise_base_fee,
+    "blocks-stand-still": lambda bank, _: bank.stand_still(),
     "workers-killed": lambda bank, _: bank.kill(*WORKERS),
     "dispatcher-and-beat-killed": lambda bank, _: bank.kill("dispatcher", "beat"),
 }
