@@ -92,7 +92,7 @@ def requests_of(entry: Entry, parts: Parts, payload: str) -> Iterator[dict[str, 
     """The entry's right call with the payload in one place after the other."""
     call = entry.about(parts)
     text = quote(payload.encode("utf-8", "surrogatepass"), safe="")
-    for name in parts if "<" in entry.rule else ():
+    for name in (name for name in parts if f"{name}>" in entry.rule):
         yield {"path": entry.about(parts | {name: text}).path, "json": call.json}
     for name in (*query_of(entry), text):
         yield {"path": f"{call.path}?{name}={text}", "json": call.json}
