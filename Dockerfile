@@ -12,5 +12,5 @@ COPY . .
 USER watchkeeper
 EXPOSE 8000
 CMD ["python", "-m", "granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--factory", \
-     "--workers", "2", "--blocking-threads", "16", "--workers-kill-timeout", "10s", "--respawn-failed-workers", \
+     "--workers", "2", "--blocking-threads", "56", "--workers-kill-timeout", "10s", "--respawn-failed-workers", \
      "app.factory:create_app"]

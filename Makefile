@@ -1,6 +1,6 @@
 # Watchkeeper on a bare machine: Python 3.11 to 3.13 and make. `make demo` shows it, `make up` starts it, `make test` tests it.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test faults faults-baseline lint doctor clean
+.PHONY: help install demo up test faults faults-baseline fuzz lint audit doctor clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
@@ -29,8 +29,8 @@ demo: install ## Everything at once on a local chain, then a table of what happe
 up: install ## Start everything and keep it running; Ctrl-C stops it
 	@$(PY) manage.py up
 
-test: install ## All tests, on real servers
-	@$(PY) -m pytest
+test: install ## All tests, on real servers, in two processes
+	@$(PY) -m pytest -n 2 --dist worksteal
 
 SEED ?= 7
 
@@ -40,10 +40,16 @@ faults: install ## The fault matrix: everything that can die does, under load; S
 faults-baseline: install ## The same faults on plain Celery, side by side with its hardened form; a comparison, ends with 0
 	@$(PY) -m tests.faults.baseline
 
+fuzz: install ## The API's document against the API, for longer: EXAMPLES=200 values an operation
+	@SCHEMATHESIS_EXAMPLES=$(or $(EXAMPLES),200) $(PY) -m pytest tests/security/test_document.py
+
 lint: install ## Style and types
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+audit: install ## Known vulnerabilities in what is installed; asks PyPI, and fails when PyPI cannot say
+	@$(PY) -m pip_audit --local --strict
 
 doctor: install ## What this machine has and lacks
 	@$(PY) manage.py doctor

@@ -161,6 +161,12 @@ def dispatcher() -> None:
 
 
 @cli.command()
+def flower() -> None:
+    """Run Flower, for looking only and behind its login on every route."""
+    service("tasks.flower").serve(settings())
+
+
+@cli.command()
 @click.option("--protocol", "file", required=True, type=click.Path(exists=True, dir_okay=False), help="The TOML file.")
 @click.option("--rpc", "rpc_url", help="A node's URL; else CHAIN__RPC_URLS.")
 @click.option("--from", "from_block", type=click.IntRange(0), help="First block of a range, counted in.")
@@ -208,6 +214,17 @@ def indexing_context(file: str, rpc_url: str | None) -> Any:
     followed = runtime(read.model_copy(update={"chain": chain})).protocols[Path(file).stem]
     own = chain.model_copy(update={"chain_id": followed.contract_set.chain_id})
     return runtime(read.model_copy(update={"chain": own}))
+
+
+@cli.command()
+@click.argument("name", type=click.Choice(["queue"]))
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--only", multiple=True, help="One part of it; once for each.")
+@click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="Interleaved; medians are shown.")
+def bench(name: str, as_json: bool, only: tuple[str, ...], runs: int) -> None:
+    """Measure beside baselines, on servers of its own; exit code 1 when a bar is missed."""
+    verb = service("bench.verb").bench
+    sys.exit(verb(name, run_folder().path, only=only, runs=runs, as_json=as_json, echo=click.echo))
 
 
 @cli.group()

@@ -26,6 +26,7 @@ from app.jobs.adapters.wake import Waker
 from app.jobs.queries.gauges import GAUGES as JOBS_GAUGES
 from app.jobs.routes import BLUEPRINTS as JOBS_BLUEPRINTS
 from app.jobs.routes.edge import JobsEdge
+from app.jobs.services.backlog import Backlogs
 from app.jobs.services.group_commit import GroupCommit
 from app.jobs.services.reading import Waiters
 from app.menu import MENU
@@ -84,6 +85,7 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
             waiters=Waiters(settings.http.threads),
             key_keep_hours=settings.jobs.key_keep_hours,
             wait_max_seconds=settings.http.wait_max_seconds,
+            backlogs=Backlogs(settings.jobs.max_queued),
             callback_secret=settings.jobs.callback_secret.get_secret_value().encode(),
             allow_private_callbacks=settings.jobs.callback_allow_private,
         ),

@@ -7,6 +7,7 @@ A nested value is set with two underscores: `JOBS__LEASE_SECONDS=10`.
 from __future__ import annotations
 
 import os
+import re
 from decimal import Decimal
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -21,6 +22,11 @@ MIN_SECRET_BYTES = 32
 MIN_PASSWORD_MEMORY_KIB = 19_456  # OWASP's lowest for argon2id
 DEVELOPMENT_SECRET = "development-only-secret-not-for-production"  # noqa: S105 - refused in production
 
+# The local chain's own, and known to everyone: the first is anvil's second account, the other signs the price server's
+# updates, with a key that stands in the sources.
+DEVELOPMENT_SIGNER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
+DEVELOPMENT_GUARDIAN = "0xbeFA429d57cD18b7F8A4d91A2da9AB4AF05d0FBe"
+
 
 class Group(BaseModel):
     """A group of settings; frozen, and a misspelt name is an error."""
@@ -34,7 +40,7 @@ class HttpSettings(Group):
     host: str = Field("127.0.0.1", description="the address the API listens on")
     port: int = Field(8000, ge=1, le=65535, description="its port")
     workers: int = Field(2, ge=1, description="processes of the API")
-    threads: int = Field(16, ge=4, description="requests at once in each of them; a quarter may wait for jobs")
+    threads: int = Field(16, ge=4, description="requests served at once in each of them; a quarter may wait for jobs")
     trusted_hosts: tuple[str, ...] = Field(
         ("localhost", "127.0.0.1", "[::1]"), description="Host headers that are answered; `*` is every one"
     )
@@ -70,6 +76,7 @@ class JobsSettings(Group):
     window_per_worker: int = Field(4, ge=1, description="... or this many times its concurrency")
     resend_after_seconds: float = Field(2.0, ge=0.2, description="a message missing for so long is sent again")
     maintenance_seconds: float = Field(1.0, ge=0.1, description="rescue, expiry, archive: once in this time")
+    max_queued: int = Field(200_000, ge=1, description="jobs that wait in a queue; beyond it clients are told to wait")
     archive_after_seconds: float = Field(3600.0, ge=0.0, description="an ended job then leaves the live table")
     archive_keep_days: int = Field(90, ge=1, description="ended jobs, slots and events are kept so long")
     key_keep_hours: int = Field(24, ge=1, description="how long an Idempotency-Key is remembered")
@@ -189,11 +196,20 @@ class PerpsSettings(Group):
 class FlowerSettings(Group):
     """Flower, read-only and behind a password."""
 
-    port: int = Field(5555, ge=1, le=65535, description="its port on 127.0.0.1")
-    user: str = Field("operator", description="its login")
+    host: str = Field("127.0.0.1", description="the address it listens on")
+    port: int = Field(5555, ge=1, le=65535, description="its port")
+    user: str = Field("operator", pattern=r"^[!-9;-~]+$", description="its login, without a colon")
     password: SecretStr = Field(
         SecretStr(DEVELOPMENT_SECRET), description="and password; `make up` makes one when none is given"
     )
+
+    @field_validator("password")
+    @classmethod
+    def _printable(cls, value: SecretStr) -> SecretStr:
+        # Flower compares text that may hold ASCII only, and answers 500 to anything else.
+        if not re.fullmatch(r"[ -~]+", value.get_secret_value()):
+            raise ValueError("must be printable ASCII, and not empty")
+        return value
 
 
 class FailpointSettings(Group):
@@ -274,7 +290,7 @@ def unsafe_values(settings: Settings) -> list[str]:
         "JWT_SECRET_KEY": settings.jwt_secret_key,
         "JOBS__CALLBACK_SECRET": settings.jobs.callback_secret,
         "FLOWER__PASSWORD": settings.flower.password,
-    }
+    } | ({"METRICS_TOKEN": settings.metrics_token} if settings.metrics_token else {})
     found = [
         f"{name} is the development value or shorter than {MIN_SECRET_BYTES} bytes"
         for name, secret in named.items()
@@ -286,6 +302,11 @@ def unsafe_values(settings: Settings) -> list[str]:
         found.append(f"ACCOUNTS__PASSWORD_* is below {MIN_PASSWORD_MEMORY_KIB} KiB and two passes")
     if settings.failpoint.name is not None:
         found.append("FAILPOINT__NAME is set: it makes a process die")
+    signer_key = settings.chain.signer_key
+    if signer_key and signer_key.get_secret_value().removeprefix("0x").lower() == DEVELOPMENT_SIGNER_KEY[2:]:
+        found.append("CHAIN__SIGNER_KEY is the local chain's, which everyone knows")
+    if DEVELOPMENT_GUARDIAN.lower() in (signer.lower() for signer in settings.oracle.signers):
+        found.append("ORACLE__SIGNERS trusts the local price server, whose key everyone knows")
     if settings.jobs.callback_allow_private:
         found.append("JOBS__CALLBACK_ALLOW_PRIVATE is on")
     if "*" in settings.http.trusted_hosts:

@@ -53,6 +53,7 @@ class Dispatcher:
         self._jobs: JobsSettings = settings.jobs
         self._windows = windows(settings)
         self._next_maintenance = 0.0
+        self._is_behind = False
         self._subscription = listener.pubsub(ignore_subscribe_messages=True)
 
     def run(self, stop: Event) -> None:
@@ -77,24 +78,39 @@ class Dispatcher:
             with Session(self._engine) as session:
                 self._maintain(session)
             self._next_maintenance = time.monotonic() + self._jobs.maintenance_seconds
+        elif self._is_behind:
+            with Session(self._engine) as session:
+                self._sweep(session)
         with self._autocommit.connect() as connection:
             moved = dispatch.publish_ready(
                 connection, self._broker, self._menu, self._windows, bulk_size=self._jobs.bulk_size
             )
         with Session(self._engine) as session:
-            return moved + outbox.publish_events(session, self._stream, commit=session.commit)
+            moved += outbox.publish_events(session, self._stream, commit=session.commit)
+        return moved + self._is_behind
 
     def _maintain(self, session: Session) -> None:
         # Each chore commits by itself, so that a failing one does not undo the others.
         chores: tuple[Callable[[], int], ...] = (
             lambda: dispatch.rescue_and_expire(session, max_crashes=self._jobs.max_crashes),
             lambda: dispatch.start_callbacks(session),
-            lambda: dispatch.sweep(session, archive_after_seconds=self._jobs.archive_after_seconds),
-            lambda: dispatch.resend_lost(session, self._broker, after_seconds=self._jobs.resend_after_seconds),
+            lambda: dispatch.resend_lost(
+                session,
+                self._broker,
+                self._menu,
+                bulk_size=self._jobs.bulk_size,
+                after_seconds=self._jobs.resend_after_seconds,
+            ),
         )
         for chore in chores:
             chore()
             session.commit()
+        self._sweep(session)
+
+    def _sweep(self, session: Session) -> None:
+        # A batch is small, so that no message waits for it; while there is a full one, every round takes another.
+        self._is_behind = dispatch.sweep(session, archive_after_seconds=self._jobs.archive_after_seconds)
+        session.commit()
 
     def _wait_for_work(self, stop: Event, seconds: float) -> None:
         try:

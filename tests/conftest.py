@@ -1,11 +1,14 @@
-"""Real servers for the whole run, and a fresh database, cloned from a migrated template, for each test that asks."""
+"""Real servers for each process of a run, and for each test that asks a database cloned from a migrated template."""
 
 from __future__ import annotations
 
+import fcntl
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -34,12 +37,27 @@ hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
 
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of a random name is made in it
+MEMORY_BYTES = 2 * 2**30
+"""Several times what a run's databases need at once."""
+
+# fsync guards against power cuts, which no test makes; a killed server keeps what it committed either way.
+QUICK = ("fsync = off", "max_wal_size = 256MB")
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    """One Postgres for the run, with a migrated database named `template_wk`."""
-    folder = tmp_path_factory.mktemp("postgres")
-    # fsync guards against power cuts, which no test makes; a killed server keeps what it committed either way.
-    server = EmbeddedPostgres(folder, free_port(), secrets.token_hex(8), folder / "log", extra=("fsync = off",))
+def memory_folder() -> Iterator[Path]:
+    """A folder in memory where that has room, for a database is made there in a fraction of the time; else on disk."""
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES
+    with TemporaryDirectory(prefix="watchkeeper-tests-", dir=MEMORY if roomy else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(memory_folder: Path) -> Iterator[EmbeddedPostgres]:
+    """One Postgres for this process's tests, with a migrated database named `template_wk`."""
+    folder = memory_folder / "postgres"
+    server = EmbeddedPostgres(folder, free_port(), secrets.token_hex(8), memory_folder / "postgres.log", extra=QUICK)
     server.start()
     _admin(server, "CREATE DATABASE template_wk")
     migrations.upgrade(server.url("template_wk"))
@@ -94,7 +112,7 @@ def session(engine: Engine) -> Iterator[Session]:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
-    """The broker for the run; a test that breaks it starts its own."""
+    """The broker for this process's tests; a test that breaks it starts its own."""
     folder = tmp_path_factory.mktemp("broker")
     server = EmbeddedValkey("broker", folder, free_port(), secrets.token_hex(8), folder / "log")
     server.start()
@@ -104,7 +122,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
-    """The cache for the run."""
+    """The cache for this process's tests."""
     folder = tmp_path_factory.mktemp("cache")
     server = EmbeddedValkey("cache", folder, free_port(), secrets.token_hex(8), folder / "log")
     server.start()
@@ -121,7 +139,7 @@ def settings(database_url: str, cache: EmbeddedValkey, broker: EmbeddedValkey) -
 
 
 def settings_of(database_url: str, cache: EmbeddedValkey, broker: EmbeddedValkey, http: HttpSettings) -> Settings:
-    """Settings of the run's servers; passwords are cheap to hash here, and only here."""
+    """Settings of these servers; passwords are cheap to hash here, and only here."""
     return Settings(
         _env_file=None,
         database_url=SecretStr(database_url),
@@ -179,3 +197,11 @@ def anvil(anvil_binary: Path, tmp_path: Path) -> Iterator[EmbeddedAnvil]:
     node.start()
     yield node
     node.stop()
+
+
+@pytest.fixture
+def whole_stack_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One whole stack at a time in a parallel run: with its dozen processes it fills a small machine."""
+    with (tmp_path_factory.getbasetemp().parent / "whole-stack.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -48,7 +48,8 @@ def engine_options(pool_size: int) -> dict[str, object]:
     return {
         "pool_size": pool_size,
         "max_overflow": 0,
-        "pool_timeout": 5,
+        "pool_timeout": 1,  # pools are as large as what uses them: who waits here has met something broken
+        "hide_parameters": True,  # an error's text goes to the log, and parameters hold password hashes
         "connect_args": {
             "connect_timeout": 5,
             "application_name": "watchkeeper",

@@ -136,6 +136,12 @@ class Unavailable(AppError):
     retryable = True
 
 
+class Overloaded(Unavailable):
+    """More requests are here than can be served; try again."""
+
+    code = "core.overloaded"
+
+
 class OutboundFailed(Unavailable):
     """An outside service failed or did not answer in time."""
 

@@ -33,8 +33,12 @@ POINTS = {
     "worker.heartbeat": "the lease is about to be extended",
     "beat.commit.before": "slots and jobs are written",
     "beat.commit.after": "they are committed",
+    "sender.intent.before": "a transaction is wanted, its intent not written",
+    "sender.reserved": "a nonce is reserved and committed, nothing is signed",
+    "sender.signed": "a transaction is signed, its bytes not written",
     "sender.broadcast.before": "a signed transaction is persisted, the node has not seen it",
-    "sender.broadcast.after": "the node has answered",
+    "sender.broadcast.after": "the node has answered, its answer not written",
+    "sender.confirm.before": "what the chain shows is written, not committed",
 }
 STATEMENTS = {"sql.before": "before_cursor_execute", "sql.after": "after_cursor_execute"}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.core.errors import AppError, BadRequest, Conflict, InvalidInput, NotFound
+from app.core.errors import AppError, BadRequest, Conflict, InvalidInput, NotFound, Unavailable
 
 
 class JobNotFound(NotFound):
@@ -27,6 +27,12 @@ class AlreadyLive(Conflict):
     """A job that does this is queued or running already."""
 
     code = "jobs.already_live"
+
+
+class QueueFull(Unavailable):
+    """The queue holds as many jobs as it may; try again when some are done."""
+
+    code = "jobs.queue_full"
 
 
 class AlreadyEnded(Conflict):

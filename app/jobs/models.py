@@ -16,14 +16,13 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     Text,
-    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base, new_id
-from app.jobs.types import LIVE, TERMINAL, Status
+from app.jobs.types import LIVE, RARE, TERMINAL, Status
 
 Moment = TIMESTAMP(timezone=True)
 NOW = text("statement_timestamp()")
@@ -79,18 +78,28 @@ class Job(JobColumns, Base):
         CheckConstraint("attempt BETWEEN 0 AND max_attempts", name="attempts_bounded"),
         CheckConstraint("priority BETWEEN 0 AND 9", name="priority"),
         CheckConstraint("NOT blocked OR (status = 'queued' AND serial_key IS NOT NULL)", name="blocked_is_queued"),
-        UniqueConstraint("schedule", "slot_at", name="uq_jobs_schedule_slot_at"),
+        # No update of a row is without a new entry in every index that the row is in, and a job is updated three times:
+        # each index is as small as its statements allow. A key that most jobs have not is no reason to be in one.
+        Index(
+            "uq_jobs_schedule_slot_at",
+            "schedule",
+            "slot_at",
+            unique=True,
+            postgresql_where=text("schedule IS NOT NULL"),
+        ),
         Index(
             "uq_jobs_overlap_key_live",
             "overlap_key",
             unique=True,
-            postgresql_where=text(in_list(LIVE)),
+            postgresql_where=text(f"overlap_key IS NOT NULL AND {in_list(LIVE)}"),
         ),
         Index(
             "uq_jobs_serial_key_busy",
             "serial_key",
             unique=True,
-            postgresql_where=text(in_list(frozenset({Status.RUNNING, Status.IN_DOUBT}))),
+            postgresql_where=text(
+                f"serial_key IS NOT NULL AND {in_list(frozenset({Status.RUNNING, Status.IN_DOUBT}))}"
+            ),
         ),
         # A serial key's live jobs in their order: who is next, and is anybody before me.
         Index(
@@ -116,7 +125,8 @@ class Job(JobColumns, Base):
             "dispatched_at",
             postgresql_where=text("status = 'queued' AND dispatched_at IS NOT NULL"),
         ),
-        Index("ix_jobs_lease", "lease_until", postgresql_where=text("status = 'running'")),
+        # Which leases hold, and lists by status. `lease_until` is in no index, so that a heartbeat touches none.
+        Index("ix_jobs_status_id", "status", "id", postgresql_where=text(in_list(RARE))),
         Index(
             "ix_jobs_expiry",
             "expires_at",
@@ -125,7 +135,7 @@ class Job(JobColumns, Base):
         Index("ix_jobs_ended", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
         Index("ix_jobs_principal_id", "principal", "id"),
         Index("ix_jobs_principal_status_id", "principal", "status", "id"),
-        Index("ix_jobs_principal_kind_id", "principal", "kind", "id"),
+        Index("ix_jobs_schedule_id", "schedule", "id", postgresql_where=text("schedule IS NOT NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -144,6 +154,9 @@ class ArchivedJob(JobColumns, Base):
     __tablename__ = "jobs_archive"
     __table_args__ = (
         Index("ix_jobs_archive_principal_id", "principal", "id"),
+        Index("ix_jobs_archive_principal_status_id", "principal", "status", "id"),
+        Index("ix_jobs_archive_status_id", "status", "id", postgresql_where=text(in_list(RARE))),
+        Index("ix_jobs_archive_schedule_id", "schedule", "id", postgresql_where=text("schedule IS NOT NULL")),
         {"postgresql_partition_by": "RANGE (finished_at)"},
     )
 

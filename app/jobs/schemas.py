@@ -41,7 +41,7 @@ class JobSchema(Schema):
     callback_url = fields.String(allow_none=True)
     retried_from = fields.UUID(allow_none=True)
     request_id = fields.String(allow_none=True)
-    links = fields.Dict(metadata={"description": "`self`: where the job is read again"})
+    links = fields.Dict(fields.String(), fields.String(), metadata={"description": "`self`: where it is read again"})
 
 
 class NewJobSchema(StrictSchema):

@@ -42,6 +42,8 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 }
 TERMINAL = frozenset(status for status, following in TRANSITIONS.items() if not following)
 LIVE = frozenset(Status) - TERMINAL
+RARE = frozenset(Status) - {Status.QUEUED, Status.SUCCEEDED}
+"""What most jobs never are, or only for a moment: an index of these alone costs nearly nothing to keep."""
 
 
 class Queue(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Response, current_app, jsonify, request
@@ -30,7 +30,7 @@ class OpsEdge:
     broker: Redis
     cache: Redis
     metrics: Metrics
-    metrics_token: str | None
+    metrics_token: str | None = field(repr=False)
 
 
 class CheckSchema(Schema):

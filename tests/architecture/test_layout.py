@@ -18,6 +18,7 @@ LONG, TOO_LONG = 300, 400
 
 # Code over 300 lines, each file with the reason why it is not two. Tests, which are read one by one, have the 400 only.
 LONG_FILES: dict[str, str] = {
+    "manage.py": "the verbs, one below the other: each parses, loads its service and calls it",
     "config/settings.py": "one table of every tunable: who looks for a name must not also look for its file",
 }
 
@@ -93,7 +94,7 @@ def test_files_fit_in_a_head() -> None:
 
 
 def test_doorplates_are_doorplates() -> None:
-    assert [fault for source in sources("app", "tasks", "config") for fault in doorplate_faults(source)] == []
+    assert [fault for source in sources("app", "tasks", "config", "bench") for fault in doorplate_faults(source)] == []
 
 
 @pytest.mark.parametrize("source", front_doorplates(), ids=lambda source: source.feature)

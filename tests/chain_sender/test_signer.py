@@ -27,6 +27,7 @@ PASSWORD = "correct horse battery staple"
 def keystore(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A V3 keystore with scrypt, cheap to open: a test's key needs no more."""
     path = tmp_path_factory.mktemp("keystore") / "key.json"
+    path.touch(mode=0o600)
     path.write_text(json.dumps(Account.encrypt(KEY, PASSWORD, kdf="scrypt", iterations=2)))
     return path
 
@@ -103,6 +104,7 @@ def test_a_key_that_is_not_there_is_one_sentence_without_secrets(
     keystore: Path, tmp_path: Path, settings: dict[str, Any], message: str
 ) -> None:
     (tmp_path / "garbage").write_text(KEY)
+    (tmp_path / "empty").touch(mode=0o600)
     (tmp_path / "empty").write_text("{}")
     places = {"KEYSTORE": keystore, "GARBAGE": tmp_path / "garbage", "EMPTY": tmp_path / "empty"}
     if "keystore_path" in settings:
@@ -113,6 +115,23 @@ def test_a_key_that_is_not_there_is_one_sentence_without_secrets(
     # The traceback quotes source lines and messages; neither may hold the key or the password.
     assert settings.get("signer_key", KEY) not in told
     assert 'wrong password"' not in told
+
+
+@pytest.mark.parametrize(("mode", "opens"), [
+    (0o600, True), (0o400, True), (0o440, True), (0o640, True), (0o660, False), (0o604, False), (0o602, False),
+    (0o644, False),
+])  # fmt: skip
+def test_a_keystore_is_for_its_owner_and_perhaps_a_group_to_read(keystore: Path, mode: int, opens: bool) -> None:
+    settings = ChainSettings(keystore_path=str(keystore), keystore_password=SecretStr(PASSWORD))
+    keystore.chmod(mode)
+    try:
+        if opens:
+            assert load_signer(settings).address == bytes.fromhex(ADDRESS[2:])
+        else:
+            with pytest.raises(SignerUnavailable, match="chmod 600"):
+                load_signer(settings)
+    finally:
+        keystore.chmod(0o600)
 
 
 def test_a_signer_shows_its_address_and_nothing_else() -> None:

@@ -9,44 +9,56 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from tests.faults.ground import ROOT, build
 from tests.faults.matrix import MATRIX
+from tests.faults.money.rows import Row as MoneyRow
+from tests.faults.money.rows import rows as money_rows
 from tests.faults.outside import Outside
 from tests.faults.scene import USUAL, Fault, Row, play, sign_in
 
 COLUMNS = "{:<34} {:>8} {:>5} {:>8} {:>9} {:>9} {:>6}  {}"
 HEAD = ("fault", "accepted", "lost", "effects", "bodies", "seconds to", "bound", "")
 HEAD_2 = ("", "", "", "doubled", "repeated", "recover", "", "")
+MONEY = "money"
+MONEY_HEAD = (MONEY, "intents", "lost", "mined", "nonces", "seconds to", "", "")
+MONEY_HEAD_2 = ("", "", "", "twice", "missing", "recover", "", "")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the rows and say how each went."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description="The fault matrix.")
     parser.add_argument("--seed", type=int, default=7, help="draws the moments and the mixture")
-    parser.add_argument("--only", action="append", default=[], help="a row's name, or the beginning of names")
+    parser.add_argument("--only", action="append", default=[], help="a row's name, or the beginning of names; `money`")
+    parser.add_argument("--all", action="store_true", help="money: die at every statement, not at those the seed draws")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are ended on the way out
     faults = [fault for fault in MATRIX if not options.only or fault.name.startswith(tuple(options.only))]
-    rows = run(faults, options.seed)
+    with_money = not options.only or MONEY in options.only
+    rows, money = run(faults, options.seed, with_money, options.all)
     path = ROOT / ".run" / f"faults-{options.seed}.json"
-    path.write_text(json.dumps(as_json(rows, options.seed), indent=2) + "\n")
-    failed = [row for row in rows if row.complaints]
-    say(f"\n{len(rows)} rows, {len(failed)} failed; {path.relative_to(ROOT)}")
-    return 1 if failed or not rows else 0
+    path.write_text(json.dumps(as_json(rows, money, options.seed), indent=2) + "\n")
+    played: list[Row | MoneyRow] = [*rows, *money]
+    failed = [row for row in played if row.complaints]
+    say(f"\n{len(played)} rows, {len(failed)} failed; {path.relative_to(ROOT)}")
+    return 1 if failed or not played else 0
 
 
-def run(faults: Sequence[Fault], seed: int) -> list[Row]:
+def run(faults: Sequence[Fault], seed: int, with_money: bool, complete: bool) -> tuple[list[Row], list[MoneyRow]]:
     """Play the rows one after the other on one ground; keeps the ground's folder when one fails."""
     outside = Outside()
     outside.open()
     (ROOT / ".run").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="faults-", dir=ROOT / ".run"))
     rows: list[Row] = []
+    money: list[MoneyRow] = []
     with build(folder, outside.url) as ground:
         ground.stage(USUAL)
         client = sign_in(ground)
@@ -56,14 +68,32 @@ def run(faults: Sequence[Fault], seed: int) -> list[Row]:
             row = play(ground, outside, client, fault, seed=seed)
             rows.append(row)
             say(f"{line(row)}  [{time.monotonic() - begun:.0f} s]")
-            for complaint in row.complaints[:5]:
-                say(f"    {complaint}")
+            complain(row)
+        if with_money:
+            say(f"\n{COLUMNS.format(*MONEY_HEAD)}\n{COLUMNS.format(*MONEY_HEAD_2)}")
+            for found in money_rows(ground, seed, complete=complete):
+                money.append(found)
+                say(money_line(found))
+                complain(found)
     outside.close()
-    if any(row.complaints for row in rows):
+    if any(row.complaints for row in (*rows, *money)):
         say(f"what the processes said: {folder / 'logs'}")
     else:
         shutil.rmtree(folder)
-    return rows
+    return rows, money
+
+
+def complain(row: Row | MoneyRow) -> None:
+    """Why a row fails."""
+    for complaint in row.complaints[:5]:
+        say(f"    {complaint}")
+
+
+def money_line(row: MoneyRow) -> str:
+    """A row of the table's second part."""
+    counts = (row.intents, row.lost, row.doubled, row.missing)
+    verdict = "FAILED" if row.complaints else row.note or "ok"
+    return COLUMNS.format(row.fault, *counts, f"{row.recovery_seconds:.1f}", "", verdict)
 
 
 def line(row: Row) -> str:
@@ -81,11 +111,12 @@ def line(row: Row) -> str:
     )
 
 
-def as_json(rows: Sequence[Row], seed: int) -> dict[str, object]:
+def as_json(rows: Sequence[Row], money: Sequence[MoneyRow], seed: int) -> dict[str, object]:
     """The table for machines."""
     return {
         "seed": seed,
-        "ok": not any(row.complaints for row in rows),
+        "load": round(os.getloadavg()[0], 1),
+        "ok": not any(row.complaints for row in (*rows, *money)),
         "rows": [
             {
                 "fault": row.fault.name,
@@ -102,6 +133,7 @@ def as_json(rows: Sequence[Row], seed: int) -> dict[str, object]:
             }
             for row in rows
         ],
+        "money": [asdict(row) for row in money],
     }
 
 

@@ -1,7 +1,8 @@
 """Deaths ordered in advance: a file that the next incarnation of a process finds, and by which it arms itself.
 
 A process is not restarted to be armed: the API, the dispatcher and beat look when they are (re)born, a worker's pool
-child before each task. One file, one process. The failpoint leaves a second file when it strikes, so that a row can
+child before each task. One file, one process. An order stands under the name of a process, or under the id of the job
+whose first attempt is to meet it. The failpoint leaves a second file when it strikes, so that a row can
 show that its fault did happen.
 """
 
@@ -49,6 +50,12 @@ class Deaths:
         """How many have happened."""
         return len(list(self.folder.glob("*/*.struck")))
 
+    def struck_at(self, name: str) -> float | None:
+        """When the first order of `name` was carried out, in seconds since 1970; None while it is not."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.folder / name / "0000.struck").stat().st_mtime
+        return None
+
     def last_at(self) -> datetime | None:
         """When the last one happened."""
         times = [path.stat().st_mtime for path in self.folder.glob("*/*.struck")]
@@ -64,9 +71,9 @@ class Deaths:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def take_order() -> bool:
-    """The process's side: arm itself by the first order for its name; false when there is none."""
-    place = Path(os.environ[FOLDER]) / os.environ[NAME]
+def take_order(name: str | None = None) -> bool:
+    """The process's side: arm itself by the first order for its (or another) name; false when there is none."""
+    place = Path(os.environ[FOLDER]) / (name or os.environ[NAME])
     for order in sorted(place.glob("*.death")):
         taken = order.with_suffix(".taken")
         with contextlib.suppress(FileNotFoundError):  # another child was first

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 from redis import Redis
 from sqlalchemy import Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 import migrations
 from app.jobs.adapters.event_stream import STREAM
@@ -63,7 +63,15 @@ class Ground:
         return create_engine(self.postgres.url(), pool_size=2, pool_pre_ping=True)
 
     def sql(self, statement: str, **values: Any) -> Any:
-        """Run a statement, commit, and give all rows."""
+        """Run a statement, commit, and give all rows; once more when the connection turns out to be dead."""
+        try:
+            return self._sql(statement, values)
+        except OperationalError as error:  # a crashed server's last child may answer the pool's ping, and then die
+            if not error.connection_invalidated:
+                raise
+            return self._sql(statement, values)
+
+    def _sql(self, statement: str, values: Mapping[str, Any]) -> Any:
         with self._engine.begin() as connection:
             result = connection.execute(text(statement), values)
             return result.all() if result.returns_rows else []

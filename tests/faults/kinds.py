@@ -16,6 +16,7 @@ from app.core.http.schema import Int, StrictSchema, Text
 from app.jobs.services.run import JobRun
 from app.jobs.types import JobKind, Menu, Queue
 from app.menu import MENU
+from tests.faults.money.kinds import MONEY_KINDS
 
 ALWAYS = 1000
 """As `die`: a poison job."""
@@ -57,7 +58,7 @@ TICK = _kind("tick", "What the schedules fire.")
 LONE = _kind("lone", "What a schedule fires and finds running still.", overlap_key=lambda params: "lone")
 FAST = _kind("fast", "Claimed without waiting for the disk.", fast_claim=True)
 KINDS = (WORK, STEPS, NOTIFY, PAY, BULK, SERIAL, TICK, LONE, FAST)
-FAULTS_MENU = Menu.of(tuple(MENU.kinds.values()), KINDS)
+FAULTS_MENU = Menu.of(tuple(MENU.kinds.values()), KINDS, MONEY_KINDS)
 
 TABLES = (
     "CREATE TABLE bodies (job_id uuid, at timestamptz DEFAULT clock_timestamp())",

@@ -19,6 +19,7 @@ RESEND = 10.0
 """Seconds: the same where no lease was lost, only messages."""
 
 FEW = Load(singles=10, batches=0, lines=0)
+SLOW = Load(milliseconds=60)
 PAUSED = Load(pay=0, milliseconds=100)  # nobody can settle a payment that a frozen process may still make
 TWO_WORKERS = USUAL | {"worker-2": {}}
 BEATS = USUAL | {"beat": {}, "beat-2": {}}
@@ -73,13 +74,13 @@ WHOLE = tuple(
     for place, words, _ in PLACES
 )
 WORKERS = (
-    Fault("child-killed", "SIGKILL to a pool child at a random moment", workers.kill_child, True, LEASE),
-    Fault("worker-killed", "SIGKILL to a worker and all its children", workers.kill_whole, True, LEASE),
+    Fault("child-killed", "SIGKILL to a pool child at a random moment", workers.kill_child, True, LEASE, load=SLOW),
+    Fault("worker-killed", "SIGKILL to a worker and all its children", workers.kill_whole, True, LEASE, load=SLOW),
     Fault("worker-frozen", "SIGSTOP past the lease, then SIGCONT", workers.freeze, True, LEASE, TWO_WORKERS, PAUSED),
     Fault(
         "lease-outlasted", "a body longer than two leases", workers.outlast_the_lease, False, LEASE, load=Load(long=2)
     ),
-    Fault("heartbeat-cut", "the heartbeat of a long job hangs", workers.cut_heartbeat, True, 15, load=Load(long=2)),
+    Fault("heartbeat-cut", "the heartbeat of a long job hangs", workers.cut_heartbeat, True, 25, load=Load(long=2)),
     Fault(
         "poison",
         "a job that kills its worker each time",

@@ -117,7 +117,7 @@ class Scene:
 
     def work_out(self) -> None:
         """Until all that was accepted has ended, for strikes that go on as long as there is work."""
-        settle(self, utc_now())
+        settle(self)
 
     def mark(self) -> None:
         """The fault is over: from here on recovery is timed."""
@@ -146,18 +146,28 @@ def play(
     ground.clear()
     outside.forget()
     scene = Scene(ground, outside, client, fault, seed=seed, patience_seconds=patience_seconds)
-    failure = None
     watch = Watch(ground)
     try:
-        fault.strike(scene)
+        failure = perform(scene)
+        struck_at = scene.struck_at or utc_now()
+        settle(scene)
+        verdict = audit(ground, scene.storm, outside, keeps_redis=fault.keeps_redis)
+    finally:
+        scene.storm.stop()
+        seen = watch.end()
+    verdict.broken += sorted(seen)
+    return Row(fault, verdict, recovery_seconds(scene, struck_at), scene.bound_seconds, scene.note, failure)
+
+
+def perform(scene: Scene) -> str | None:
+    """Strike, and let the clients finish; what did not come is the row's failure."""
+    failure = None
+    try:
+        scene.fault.strike(scene)
     except AssertionError as error:  # also TookTooLong
         failure = str(error)
-    struck_at = scene.struck_at or utc_now()
     scene.storm.wait()
-    settle(scene, struck_at)
-    verdict = audit(ground, scene.storm, outside, keeps_redis=fault.keeps_redis)
-    verdict.broken += sorted(watch.end())
-    return Row(fault, verdict, recovery_seconds(scene, struck_at), scene.bound_seconds, scene.note, failure)
+    return failure
 
 
 def slowness() -> float:
@@ -165,9 +175,10 @@ def slowness() -> float:
     return max(1.0, os.getloadavg()[0] / (2 * (os.cpu_count() or 1)))
 
 
-def settle(scene: Scene, struck_at: datetime) -> None:
+def settle(scene: Scene) -> None:
     """Wait until no job is open, at most as long as the row's bound; an operator settles what is in doubt."""
-    while (utc_now() - struck_at).total_seconds() < scene.bound_seconds + 2:
+    deadline = time.monotonic() + scene.bound_seconds
+    while time.monotonic() < deadline:
         try:
             found = scene.ground.sql(OPEN)
             quiet = not found and not scene.ground.count("outbox WHERE published_at IS NULL")

@@ -77,6 +77,7 @@ class Storm:
     statuses: Counter[int] = field(default_factory=Counter)
     crude: list[str] = field(default_factory=list)
     answers: list[tuple[datetime, datetime]] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
     _pool: ThreadPoolExecutor | None = None
     _futures: list[Future[None]] = field(default_factory=list)
     _local: threading.local = field(default_factory=threading.local)
@@ -93,15 +94,19 @@ class Storm:
         """Until each request is answered or given up."""
         for future in self._futures:
             future.result()
+
+    def stop(self) -> None:
+        """Give up what is not answered: the row is over, or was broken off."""
+        self._over.set()
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.shutdown(cancel_futures=True)
 
     def _send(self, request: Request, due: float) -> None:
-        time.sleep(max(0.0, due - time.monotonic()))
+        self._over.wait(max(0.0, due - time.monotonic()))
         sent_at = utc_now()
         deadline = time.monotonic() + self.patience_seconds
         pause = 0.02
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self._over.is_set():
             answer = self._try(request)
             self._judge(answer)
             if answer is not None and answer.status_code < 429:
@@ -110,7 +115,7 @@ class Storm:
                 return
             if request.keyless:
                 return
-            time.sleep(pause)
+            self._over.wait(pause)
             pause = min(0.5, pause * 2)
         self.unanswered.append(request)
 

@@ -24,6 +24,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from app.ops.adapters.run_folder import RunFolder
+from tests.security.search import Search
 
 pytestmark = pytest.mark.flow
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -83,7 +84,7 @@ class Demo:
 
 
 @pytest.fixture
-def demo(tmp_path: Path, anvil_binary: Path) -> Iterator[Demo]:
+def demo(tmp_path: Path, anvil_binary: Path, whole_stack_alone: None) -> Iterator[Demo]:
     """The demo, whose node is installed already."""
     folder = tmp_path / "run"
     folder.mkdir()
@@ -120,6 +121,8 @@ def test_no_liquidation_is_lost_or_mined_twice(demo: Demo) -> None:
     assert len(liquidated) == len({row.subject for row in found if row.mined})
     assert {row.mined for row in found} <= {0, 1}
     assert [row.subject for row in found if row.status == "reverted"] == []
+    run = RunFolder(demo.folder).demo()
+    assert Search(run.secrets()).logs(demo.folder) == [], "a process that dies says much"
 
 
 def rows(engine: Any, statement: Any) -> list[Any]:

@@ -33,6 +33,15 @@ def test_a_fresh_system_is_ready(app: Flask) -> None:
     assert all(check["ok"] for check in answer.json["checks"])
 
 
+def test_probes_are_answered_when_their_address_has_used_up_its_requests(
+    make_app: Callable[..., Flask], settings: Settings
+) -> None:
+    changed = settings.model_copy(update={"http": settings.http.model_copy(update={"ip_limit": "1 per minute"})})
+    client = make_app(changed, authenticate=nobody).test_client()
+    assert [client.get("/openapi.json").status_code for _ in range(2)] == [200, 429]
+    assert [client.get(f"/health/{probe}").status_code for probe in ("live", "ready")] == [200, 200]
+
+
 def test_a_queue_that_stands_is_not_ready(app: Flask, add: Callable[..., UUID], sql: Callable[..., Any]) -> None:
     add()
     sql("UPDATE jobs SET run_at = now() - interval '1 minute'")

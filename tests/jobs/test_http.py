@@ -235,6 +235,7 @@ def test_a_batch_of_a_wrong_size_is_refused(alice: Caller, sql: Sql, items: Any)
 
 def test_pages_hold_every_job_once_live_and_archived(alice: Caller, work: Any, sql: Sql, settings: Settings) -> None:
     made = [item["job"]["id"] for item in alice.post("/v1/jobs/batch", {"jobs": [PROBE_JOB] * 25}).json["data"]]
+    sql("UPDATE jobs SET dispatched_at = now()")  # published: a worker takes only what its message names
     for job_id in made[:10]:
         work(job_id)
     sql(

@@ -20,7 +20,7 @@ from app.ops.adapters import process_table
 from app.ops.adapters.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 40
+PATIENCE_SECONDS = 90
 
 
 RUNS = "Ctrl-C stops everything"
@@ -125,7 +125,11 @@ def stack(run: RunFolder) -> Iterator[Callable[..., StackProcess]]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the checkout's files under a folder that, like a home, only its owner may enter."""
-    home = tmp_path / "a home"
+    return copied_checkout(tmp_path / "a home")
+
+
+def copied_checkout(home: Path) -> Path:
+    """The copy, in a new folder `home`."""
     home.mkdir(mode=0o700)
     copy = home / "check out"
     for name in subprocess.run(

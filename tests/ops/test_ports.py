@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from redis import Redis
 
+from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.ops.adapters.process import free_port, port_is_taken
 from app.ops.adapters.run_folder import RunFolder
 from app.ops.errors import PortTaken
 from app.ops.services import ports
 from app.ops.services.stack import plan_stack
 from config.settings import HttpSettings, Settings
+from tests.ops.conftest import ROOT, RUNS, StackProcess
+
+held = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port cannot be held beside its server")
 
 
 @pytest.fixture(params=["127.0.0.1", ""], ids=["local", "every address"])
@@ -63,10 +72,61 @@ def test_an_inner_port_moves_out_of_the_way(listener: int, monkeypatch: pytest.M
     assert not port_is_taken(moved)
 
 
-def test_an_inner_port_stays_when_it_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
-    usual = free_port()
-    monkeypatch.setitem(ports.DEFAULTS, "broker", usual)
+@pytest.fixture
+def usual(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A port that is free, as the broker's usual one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    monkeypatch.setitem(ports.DEFAULTS, "broker", port)
+    return port
+
+
+def test_an_inner_port_stays_when_it_is_free(usual: int) -> None:
     assert ports.inner_port("broker") == usual
+
+
+PLANS = """
+import sys
+from app.ops.services import ports
+ports.DEFAULTS["broker"] = int(sys.argv[1])
+print(ports.inner_port("broker"), flush=True)
+sys.stdin.read()
+"""
+
+
+@held
+def test_two_stacks_that_plan_before_either_starts_share_no_port(usual: int) -> None:
+    command = [sys.executable, "-c", PLANS, str(usual)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert int(other.stdout.readline()) == usual, "nobody listens there yet"
+        assert ports.inner_port("broker") != usual
+        other.stdin.close()
+
+
+@held
+def test_a_server_listens_on_its_held_port_and_comes_back_to_it(tmp_path: Path) -> None:
+    server = EmbeddedValkey("cache", tmp_path, free_port(), "password", tmp_path / "log")
+    for _ in range(2):
+        server.start()
+        assert server.is_ready()
+        server.process.kill()
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind(("127.0.0.1", server.port))
+
+
+@held
+def test_two_stacks_that_start_at_once_are_each_on_their_own(
+    stack: Callable[..., StackProcess], run: RunFolder
+) -> None:
+    both = [stack("broker", "cache", run=RunFolder(run.path.parent / name)) for name in ("one", "other")]
+    for process in both:
+        process.wait_for(RUNS)
+    urls = [process.run.find_stack().environment[name] for process in both for name in ("BROKER_URL", "CACHE_URL")]
+    assert len({urlsplit(url).port for url in urls}) == 4
+    for url in urls:
+        with Redis.from_url(url) as client:
+            assert client.ping(), "it takes this stack's password"
 
 
 def test_an_address_of_another_machine_is_one_sentence() -> None:

@@ -1,18 +1,19 @@
 """What was last read of a session's or key's standing, trusted for a few seconds, and marks that end the trust at once.
 
 Postgres always decides. A process trusts what it read for `trust_seconds`, unless the cache Redis holds a mark saying
-that something about it has changed, or has lost its memory since: one key tells that it was not emptied. Each standing
-asks for its marks at most once in `LOOK_SECONDS`. Marks live just longer than the trust, so a dead Redis costs only
-promptness: a revoked token then works for at most `trust_seconds` more.
+that something about it has changed; each standing asks at most once in `LOOK_SECONDS`. Marks live just longer than the
+trust. A flush takes the marks away, and with them the epoch, a random word that each entry keeps from its reading:
+under another one it is not trusted. So only a Redis that does not answer costs promptness: a revoked token then works
+for at most `trust_seconds` more.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, cast
-from uuid import uuid4
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -20,7 +21,7 @@ from redis.exceptions import RedisError
 from app.core.logging import get_logger
 
 PREFIX = "wk:changed:"
-MEMORY = "wk:changes:remembered"
+EPOCH = "wk:standing_epoch"
 LOOK_SECONDS = 0.005
 MAX_ENTRIES = 20_000
 REDIS_PAUSE_SECONDS = 1.0
@@ -40,13 +41,14 @@ class Standing(Protocol):
 S = TypeVar("S", bound=Standing)
 
 
-@dataclass
-class Known:
-    """A standing, when it was read, and when its marks were last looked for."""
+@dataclass(slots=True)
+class Entry:
+    """What was read, when, and under which epoch (None: Redis did not answer then); and when Redis was asked last."""
 
-    standing: Standing
     read_at: float
-    looked_at: float
+    epoch: object
+    standing: Standing
+    asked_at: float
 
 
 class StandingCache:
@@ -56,9 +58,8 @@ class StandingCache:
         self._redis = redis
         self._trust_seconds = trust_seconds
         self._clock = clock
-        self._entries: dict[str, Known] = {}
+        self._entries: dict[str, Entry] = {}
         self._used: dict[str, float] = {}
-        self._memory: bytes | str | None = None
         self._redis_paused_until = 0.0
 
     def recall(self, name: str, read: Callable[[], S | None]) -> S | None:
@@ -66,15 +67,23 @@ class StandingCache:
 
         A name is always read as the same kind: names start with it.
         """
+        if self._trust_seconds <= 0:
+            return read()
         now = self._clock()
         known = self._entries.get(name)
-        if known and now - known.read_at < self._trust_seconds and not self._has_changed(known, now):
+        if known and now - known.asked_at < LOOK_SECONDS:
+            return cast(S, known.standing)
+        epoch, is_marked = self._ask_redis(known.standing.subjects if known else ())
+        is_same = known is not None and (epoch is None or epoch == known.epoch) and not is_marked
+        if known and is_same and now - known.read_at < self._trust_seconds:
+            known.asked_at = now
             return cast(S, known.standing)
         standing = read()
         if standing is None:
             self._entries.pop(name, None)
         else:
-            _put(self._entries, name, Known(standing, now, now))  # as old as the read's beginning
+            # As old as the read's beginning, and under the epoch of before it.
+            _put(self._entries, name, Entry(now, epoch, standing, now))
         return standing
 
     def mark_changed(self, *subjects: str) -> None:
@@ -99,25 +108,20 @@ class StandingCache:
         _put(self._used, name, now)
         return True
 
-    def _has_changed(self, known: Known, now: float) -> bool:
-        """Whether it must be read again; a Redis that does not answer is left alone for a second."""
-        if now - known.looked_at < LOOK_SECONDS or now < self._redis_paused_until:
-            return False
-        known.looked_at = now
+    def _ask_redis(self, subjects: tuple[str, ...]) -> tuple[object, bool]:
+        """The epoch, and whether any of the subjects is marked; a Redis that does not answer is left alone a second."""
+        if self._clock() < self._redis_paused_until:
+            return None, False
         try:
-            memory, *marks = self._redis.mget(MEMORY, *(PREFIX + subject for subject in known.standing.subjects))
-            if memory is None:
-                self._redis.set(MEMORY, uuid4().hex, nx=True)
+            epoch, *marks = self._redis.mget(EPOCH, *(PREFIX + subject for subject in subjects))
+            if epoch is None:  # the first of all, or flushed: one of the processes that see it begins another
+                self._redis.set(EPOCH, secrets.token_hex(8), nx=True)
+                epoch = self._redis.get(EPOCH)
         except RedisError:
             self._redis_paused_until = self._clock() + REDIS_PAUSE_SECONDS
             log.warning("accounts.cache_unavailable")
-            return False
-        if memory is None or memory != self._memory:
-            # Emptied since the last look: marks may be gone with it, so nothing read before counts.
-            self._entries.clear()
-            self._memory = memory
-            return True
-        return any(mark is not None for mark in marks)
+            return None, False
+        return epoch, any(mark is not None for mark in marks)
 
 
 V = TypeVar("V")

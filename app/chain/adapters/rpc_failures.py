@@ -8,6 +8,7 @@ from typing import Any
 
 from app.chain import errors
 from app.core.errors import AppError
+from app.core.logging import redact_text
 
 MESSAGE_MAX = 300
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
@@ -91,10 +92,10 @@ _FUNDS = _SENDING[-2][0]
 
 
 def shown(message: str, secrets: tuple[str, ...] = ()) -> str:
-    """A node's words as an error may quote them: short, without URLs and without `secrets`."""
+    """A node's words as an error may quote them: short, without URLs, `secrets`, and what looks like one."""
     for secret in secrets:
         message = message.replace(secret, "[hidden]")
-    return _URL.sub("[url]", message)[:MESSAGE_MAX]
+    return redact_text(_URL.sub("[url]", message))[:MESSAGE_MAX]
 
 
 def from_error(method: str, code: Any, said: str | None, data: Any, secrets: tuple[str, ...] = ()) -> AppError:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -63,8 +64,7 @@ class Transport:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("a node's URL must begin with http:// or https:// and name a host")
         self.name = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
-        pieces = [*parts.path.split("/"), *parts.query.replace("=", "&").split("&"), parts.password or ""]
-        self.secrets = tuple(piece for piece in pieces if len(piece) >= SECRET_MIN)
+        self.secrets = _secrets(parts)
         self._url = url
         self._timeout_seconds = timeout_seconds
         self._max_bytes = max_bytes
@@ -115,6 +115,16 @@ class Transport:
     def close(self) -> None:
         """Close every pooled connection."""
         self._session.close()
+
+
+def _secrets(parts: SplitResult) -> tuple[str, ...]:
+    """What of a URL may be a key, as it is written, as it is meant, and as a header carries it; longest first."""
+    pieces = [*parts.path.split("/"), *parts.query.replace("=", "&").split("&"), parts.username, parts.password]
+    written = {form for piece in pieces if piece for form in (piece, unquote(piece))}
+    if parts.username or parts.password:
+        pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+        written.add(b64encode(pair.encode()).decode())
+    return tuple(sorted((form for form in written if len(form) >= SECRET_MIN), key=len, reverse=True))
 
 
 def _seconds(header: str | None) -> float | None:

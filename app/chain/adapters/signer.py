@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,6 +16,10 @@ from app.chain.types.sending import SignedTransaction, UnsignedTransaction
 
 if TYPE_CHECKING:
     from config.settings import ChainSettings
+
+
+NOT_OTHERS = stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
+"""A group may read it, which is how a container is handed a secret; others may do nothing at all."""
 
 
 class Signer:
@@ -59,11 +64,14 @@ def load_signer(settings: ChainSettings) -> Signer:
 
 def _open_keystore(path: Path, password: str) -> LocalAccount:
     try:
+        shared = path.stat().st_mode & NOT_OTHERS
         keystore = json.loads(path.read_text())
     except OSError as problem:
         raise SignerUnavailable(f"The keystore {path} cannot be read: {problem.strerror}.") from None
     except ValueError:
         raise SignerUnavailable(f"The keystore {path} is not JSON.") from None
+    if shared:
+        raise SignerUnavailable(f"The keystore {path} is open to other users of this machine: `chmod 600` it.")
     # `from None`: a traceback must not carry what the libraries were given.
     try:
         key = Account.decrypt(keystore, password)

@@ -19,6 +19,7 @@ from app.chain.services.run import Run
 from app.chain.types.sending import Market, SignerState
 from app.chain.types.transactions import IntentStatus
 from app.core.errors import AppError
+from app.core.failpoints import failpoint
 
 
 def reserve(run: Run, ready: Sequence[Ready], market: Market) -> list[Ready]:
@@ -35,6 +36,7 @@ def reserve(run: Run, ready: Sequence[Ready], market: Market) -> list[Ready]:
         state = replace(state, halt_reason=reason)
     reserved = _hand_out(run, planned, state, market.head)
     run.commit()
+    failpoint("sender.reserved")
     return reserved
 
 

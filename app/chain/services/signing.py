@@ -18,6 +18,7 @@ from app.chain.services.run import Run
 from app.chain.types.sending import Ledger, UnsignedTransaction
 from app.chain.types.transactions import Attempt, AttemptOutcome, Effect
 from app.core.db import release
+from app.core.failpoints import failpoint
 
 
 def sign(run: Run, ready: Sequence[Ready]) -> list[Attempt]:
@@ -37,6 +38,7 @@ def sign(run: Run, ready: Sequence[Ready]) -> list[Attempt]:
     release(run.session)
     priced = [_priced(run, one, before) for one in ready]
     signed = [(one, _signed(run, one, numbers)) for one in priced if isinstance(one, Ready)]
+    failpoint("sender.signed")
     persisted = _persist(run, signed, [one for one in priced if isinstance(one, Held)])
     run.commit()
     return persisted

@@ -13,6 +13,7 @@ from app.chain.services.endings import emit_end
 from app.chain.types.transactions import TERMINAL, Attempt, Intent, IntentStatus
 from app.core.db import new_id
 from app.core.errors import InvalidInput
+from app.core.failpoints import failpoint
 
 CANCELLED_BY_CALLER = "cancelled"
 
@@ -58,6 +59,7 @@ def plan_transaction(
         "job_id": job_id,
         "now": now,
     }
+    failpoint("sender.intent.before")
     while True:
         intent_id = intents.insert_planned(session, values | {"id": new_id()})
         intent_id = intent_id or intents.find_live_subject(session, chain_id, action, subject)

@@ -12,6 +12,7 @@ from app.chain.services.endings import emit_end, end_mined
 from app.chain.services.run import Run
 from app.chain.types.sending import Receipt, Sightings, WatchReport
 from app.chain.types.transactions import Attempt, Effect, Intent, IntentStatus
+from app.core.failpoints import failpoint
 
 
 def record(run: Run, verdicts: Sequence[tuple[Intent, Verdict]], seen: Sightings) -> WatchReport:
@@ -24,6 +25,7 @@ def record(run: Run, verdicts: Sequence[tuple[Intent, Verdict]], seen: Sightings
     for intent, _ in verdicts:
         if is_expired(intent, run.now):
             transitions.ask_cancel(run.session, intent.id, "expired")
+    failpoint("sender.confirm.before")
     run.commit()
     return WatchReport(
         mined=counts["mined"], ended=counts["ended"], reopened=counts["reopened"], displaced=counts["displaced"]

@@ -8,7 +8,7 @@ from typing import Any
 import flask_smorest
 from flask import Flask
 from flask_smorest.utils import prepare_response
-from marshmallow import Schema, fields
+from marshmallow import INCLUDE, Schema, fields
 
 from app.core.http import schema as shapes
 from app.core.http.problems import MEDIA_TYPE
@@ -24,7 +24,10 @@ class FieldProblem(Schema):
 
 
 class Problem(Schema):
-    """What every failure looks like (RFC 9457)."""
+    """What every failure looks like (RFC 9457); some codes say more in members of their own."""
+
+    class Meta:
+        unknown = INCLUDE
 
     type = fields.String(required=True, metadata={"description": "stable URN of the code"})
     title = fields.String(required=True)
@@ -66,6 +69,7 @@ def install_api(app: Flask) -> Api:
     api = Api(app)
     for field, kind, form in _FIELD_TYPES:
         api.register_field(field, kind, form)
+    api.ma_plugin.converter.add_attribute_function(shapes.look_of)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
     api.spec.components.security_scheme("apiKey", {"type": "apiKey", "in": "header", "name": "X-API-Key"})
     return api

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
-from flask import Flask, Response, current_app, g
+from flask import Flask, Response, current_app, g, request
 from limits import RateLimitItem, WindowStats, parse
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
@@ -24,6 +24,7 @@ from redis.retry import Retry
 
 from app.core.errors import RateLimited
 from app.core.http.address import client_network
+from app.core.http.shedding import UNCOUNTED
 from app.core.logging import get_logger
 
 CACHE_TIMEOUT_SECONDS = 0.1
@@ -174,7 +175,12 @@ def install_limits(app: Flask, *, cache_url: str, address: str, named: Mapping[s
     """Count every request by address from here on; `named` are the limits that `spend` knows, as `"10 per minute"`."""
     limits = Limits(cache_url, {ADDRESS: address, **named})
     app.extensions["limits"] = limits
-    app.before_request(lambda: limits.spend(ADDRESS, client_network()))
+
+    def count() -> None:
+        if request.path not in UNCOUNTED:
+            limits.spend(ADDRESS, client_network())
+
+    app.before_request(count)
     app.after_request(limits.set_headers)
     return limits
 

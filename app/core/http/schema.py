@@ -11,9 +11,7 @@ from typing import Any, TypeVar
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 MAX_TEXT = 10_000
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\Z")
-_HASH = re.compile(r"0x[0-9a-fA-F]{64}\Z")
-_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,77})\Z")
+_WHOLE = "^-?(0|[1-9][0-9]{0,77})$"
 INT64_MAX = 2**63 - 1
 
 
@@ -65,7 +63,7 @@ class QueryInt(fields.Integer):
     """An integer in a query string, where everything is text: plain digits only."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        if not isinstance(value, str) or not _WHOLE.match(value):
+        if not isinstance(value, str) or not re.fullmatch(_WHOLE, value):
             raise ValidationError("Not a valid integer.")
         number = int(value)
         if not -INT64_MAX - 1 <= number <= INT64_MAX:
@@ -85,9 +83,11 @@ class Bool(fields.Boolean):
 class Address(Text):
     """An EVM address; given out in lower case, whatever the case it came in."""
 
+    LOOK = "^0x[0-9a-fA-F]{40}$"
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
-        if not _ADDRESS.match(text):
+        if not re.fullmatch(self.LOOK, text):
             raise ValidationError("Not an address: 0x and 40 hexadecimal digits.")
         return text.lower()
 
@@ -95,9 +95,11 @@ class Address(Text):
 class Hash32(Text):
     """Thirty-two bytes as 0x and 64 hexadecimal digits (a block hash, a price id)."""
 
+    LOOK = "^0x[0-9a-fA-F]{64}$"
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
-        if not _HASH.match(text):
+        if not re.fullmatch(self.LOOK, text):
             raise ValidationError("Not a hash: 0x and 64 hexadecimal digits.")
         return text.lower()
 
@@ -105,8 +107,10 @@ class Hash32(Text):
 class WholeString(fields.Field[int]):
     """An integer of any size, as a string of digits: wei, wad, ray."""
 
+    LOOK = _WHOLE
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        if not isinstance(value, str) or not _WHOLE.match(value):
+        if not isinstance(value, str) or not re.fullmatch(_WHOLE, value):
             raise ValidationError("Not an integer in a string.")
         return int(value)
 
@@ -117,8 +121,10 @@ class WholeString(fields.Field[int]):
 class DecimalString(fields.Field[Decimal]):
     """A decimal as a plain string, never in exponent form: `1234.5`. For output and for input."""
 
+    LOOK = "^-?[0-9]{1,60}(\\.[0-9]{1,40})?$"
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Decimal:
-        if not isinstance(value, str) or not re.fullmatch(r"-?\d{1,60}(\.\d{1,40})?", value, flags=re.ASCII):
+        if not isinstance(value, str) or not re.fullmatch(self.LOOK, value):
             raise ValidationError("Not a decimal in a string.")
         return Decimal(value)
 
@@ -148,6 +154,12 @@ class Time(fields.Field[datetime]):
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def look_of(_converter: Any, field: fields.Field[Any], **_: Any) -> dict[str, str]:
+    """For the makers of documents: the pattern of a field whose class has one, `LOOK`."""
+    look: str | None = getattr(field, "LOOK", None)
+    return {"pattern": look} if look else {}
 
 
 def one_of(*choices: str) -> validate.OneOf:

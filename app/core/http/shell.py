@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask
@@ -17,8 +17,10 @@ from app.core.http.docs import install_docs
 from app.core.http.guard import Authenticator, install_guard
 from app.core.http.hosts import install_hosts
 from app.core.http.limits import Limits, install_limits
+from app.core.http.places import connections
 from app.core.http.problems import install_problems
 from app.core.http.request_log import install_request_log
+from app.core.http.shedding import install_shedding
 from app.core.http.unit_of_work import install_unit_of_work
 from app.core.metrics import Metrics
 
@@ -48,8 +50,8 @@ CORS_ANSWER_HEADERS = (
 class Shell:
     """What the HTTP edge needs to know; the factory fills it from settings."""
 
-    database_url: str
-    cache_url: str
+    database_url: str = field(repr=False)
+    cache_url: str = field(repr=False)
     threads: int
     production: bool
     trusted_hosts: tuple[str, ...]
@@ -78,6 +80,7 @@ def make_shell(shell: Shell, *, metrics: Metrics) -> tuple[Flask, Api]:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=shell.trusted_proxies, x_proto=shell.trusted_proxies)  # type: ignore[method-assign]
     install_problems(app)
     install_request_log(app, metrics=metrics, production=shell.production)
+    install_shedding(app, places=shell.threads)
     install_hosts(app, shell.trusted_hosts)
     _install_cors(app, shell.cors_origins)
     install_limits(
@@ -100,7 +103,7 @@ def finish_shell(app: Flask, api: Api, *, authenticate: Authenticator) -> None:
 
 def _install_database(app: Flask, shell: Shell) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = shell.database_url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(shell.threads)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(connections(shell.threads))
     database = SQLAlchemy(app, metadata=Base.metadata, add_models_to_shell=False)
     with app.app_context():
         ping_after_rest(database.engine)

@@ -22,12 +22,14 @@ from urllib.parse import urlsplit
 import certifi
 
 from app.core.errors import AddressRefused, OutboundFailed
-from app.core.outbound.addresses import PORTS, is_public
+from app.core.outbound.addresses import PORTS, is_inside, is_public
 from app.core.outbound.reply import Reply
 
 MAX_ANSWER_BYTES = 64 * 1024
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _PLAIN = re.compile(r"[\x21-\x7e]{1,2000}\Z")
+# A name or an address in its plain form: neither percent signs, nor backslashes, nor an interface after an address.
+_PLACE = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]*)?\Z", re.I)
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,18 @@ def guarded_post(
     except (OSError, http.client.HTTPException) as error:
         late = connection.expired or isinstance(error, TimeoutError)
         reason = "it took too long" if late else type(error).__name__
-        raise OutboundFailed(f"{target.host} did not answer: {reason}.") from error
+        # `from None`: the library's messages quote what the other side said, and a log is read by more than its owner.
+        raise OutboundFailed(f"{target.host} did not answer: {reason}.") from None
     finally:
         watchdog.cancel()
         connection.close()
 
 
 def parse_target(url: str, *, allow_private: bool) -> Target:
-    """The URL's parts; raises AddressRefused for what is not plain http or https to a usual port."""
+    """The URL's parts; raises AddressRefused for what is not plain http or https to a usual port of a public host.
+
+    Nothing is resolved: which addresses a name has is asked at the call.
+    """
     if not _PLAIN.match(url):
         raise AddressRefused("A URL is visible ASCII, at most 2,000 characters.")
     try:
@@ -86,8 +92,12 @@ def parse_target(url: str, *, allow_private: bool) -> Target:
         raise AddressRefused("Only http:// and https:// URLs with a host are called.")
     if parts.username is not None or parts.password is not None:
         raise AddressRefused("A URL with a user name or password in it is not called.")
+    if not _PLACE.match(parts.netloc):
+        raise AddressRefused("That is no host name.")
     if not allow_private and port not in PORTS:
         raise AddressRefused(f"Only the ports {', '.join(map(str, sorted(PORTS)))} are called.")
+    if not allow_private and is_inside(parts.hostname):
+        raise AddressRefused()
     return Target(parts.scheme, parts.hostname, port, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
 
 
@@ -123,15 +133,15 @@ def _resolve(target: Target, ends: float) -> list[str]:
 
 def _exchange(connection: _PinnedConnection, target: Target, body: bytes, headers: Mapping[str, str]) -> Reply:
     connection.request("POST", target.path, body=body, headers=dict(headers))
-    response = connection.getresponse()
-    answer = response.read(MAX_ANSWER_BYTES + 1)
-    if len(answer) > MAX_ANSWER_BYTES:
-        raise OutboundFailed(f"{target.host} answered with more than {MAX_ANSWER_BYTES} bytes.")
-    if connection.expired:  # cut by the watchdog, an answer without a length looks like a whole one
-        raise TimeoutError
-    if response.length:
-        raise http.client.IncompleteRead(answer, response.length)
-    return Reply(response.status, dict(response.getheaders()), answer)
+    with connection.getresponse() as response:
+        answer = response.read(MAX_ANSWER_BYTES + 1)
+        if len(answer) > MAX_ANSWER_BYTES:
+            raise OutboundFailed(f"{target.host} answered with more than {MAX_ANSWER_BYTES} bytes.")
+        if connection.expired:  # cut by the watchdog, an answer without a length looks like a whole one
+            raise TimeoutError
+        if response.length:
+            raise http.client.IncompleteRead(answer, response.length)
+        return Reply(response.status, dict(response.getheaders()), answer)
 
 
 class _PinnedConnection(http.client.HTTPConnection):
@@ -149,11 +159,17 @@ class _PinnedConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         """Connect to the checked address; the socket is in place before TLS begins, so that it can be cut meanwhile."""
         left = max(0.001, self._ends - time.monotonic())
-        self.sock = self._cut = socket.create_connection((self._address, self.port), timeout=left)
+        bare = socket.create_connection((self._address, self.port), timeout=left)
+        self._hold(bare)
         if self._context is not None:
-            encrypted = self._context.wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
-            self.sock = self._cut = encrypted
+            encrypted = self._context.wrap_socket(bare, server_hostname=self.host, do_handshake_on_connect=False)
+            self._hold(encrypted)
             encrypted.do_handshake()
+
+    def _hold(self, held: socket.socket) -> None:
+        self.sock = self._cut = held
+        if self.expired:  # a moment ago, when there was nothing to cut
+            raise TimeoutError
 
     def expire(self) -> None:
         """Cut the connection: whatever waits on it returns at once."""

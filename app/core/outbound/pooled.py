@@ -45,9 +45,10 @@ class Outbound:
                 body = _read(response, max_bytes, ends)
                 return Reply(response.status_code, dict(response.headers), body)
         except (requests.RequestException, HTTPError) as error:
-            # Only the host is named: the error's own text holds the URL, and paths and queries carry keys.
+            # Only the host is named: the error's own text, which a log would show as the cause, holds the URL, and
+            # paths and queries carry keys.
             host = urlsplit(url).hostname or "The service"
-            raise OutboundFailed(f"{host} did not answer: {type(error).__name__}.") from error
+            raise OutboundFailed(f"{host} did not answer: {type(error).__name__}.") from None
 
     def close(self) -> None:
         """Give the pool's connections back."""

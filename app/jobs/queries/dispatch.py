@@ -5,6 +5,7 @@ Any number of dispatchers may run them at once: rows are taken with SKIP LOCKED.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -13,8 +14,8 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.orm import Session
 
 # Fills each queue's window. One index probe a (queue, priority); the rows come in the index's own order, so nothing is
-# sorted and the backlog behind the window is never read. The mark may commit asynchronously: lost, the job is sent
-# twice.
+# sorted and the backlog behind the window is never read. An array, not a join: its guess at the rows picked would have
+# the planner read the whole table. The mark may commit asynchronously: lost, the job is sent twice.
 FILL = text(
     """
     WITH how AS (SELECT set_config('synchronous_commit', 'off', true)),
@@ -35,25 +36,25 @@ FILL = text(
         ) AS p
     )
     UPDATE jobs j SET dispatched_at = statement_timestamp(), dispatch_count = j.dispatch_count + 1
-    FROM picked WHERE j.id = picked.id
+    WHERE j.id = ANY(ARRAY(SELECT id FROM picked))
     RETURNING j.id, j.kind, j.queue, j.dispatch_count, j.priority, j.run_at
     """
 )
 
 OUTSTANDING = text(
-    "SELECT queue, count(*) AS jobs FROM jobs WHERE status = 'queued' AND dispatched_at IS NOT NULL GROUP BY queue"
+    "SELECT queue, kind FROM jobs WHERE status = 'queued' AND dispatched_at IS NOT NULL"  # windows: counted by us
 )
 
 # Messages that must have been lost: the queue in Redis is shorter than what was published and not claimed. The gap
 # doubles with each sending, so that messages which only wait in a busy worker's hands do not multiply.
 FORGET = text(
     """
-    UPDATE jobs SET dispatched_at = NULL WHERE id IN (
+    UPDATE jobs SET dispatched_at = NULL WHERE id = ANY(ARRAY(
         SELECT id FROM jobs
         WHERE queue = :queue AND status = 'queued' AND dispatched_at IS NOT NULL
           AND dispatched_at < statement_timestamp()
               - make_interval(secs => :after * least(2 ^ greatest(dispatch_count - 1, 0), 64))
-        ORDER BY dispatched_at LIMIT :missing FOR UPDATE SKIP LOCKED)
+        ORDER BY dispatched_at LIMIT :missing FOR UPDATE SKIP LOCKED))
     """
 )
 FORGET_ALL = text(
@@ -81,7 +82,7 @@ RESCUE = text(
             WHEN cancel_requested_at IS NOT NULL THEN 'cancelled'
             ELSE 'queued' END AS status
         FROM jobs WHERE status = 'running' AND lease_until < statement_timestamp()
-        ORDER BY lease_until LIMIT 100 FOR UPDATE SKIP LOCKED
+        LIMIT 100 FOR UPDATE SKIP LOCKED
     ) AS v
     WHERE j.id = v.id
     RETURNING j.id, j.kind, j.status, j.crashes, j.worker
@@ -91,8 +92,8 @@ RESCUE = text(
 EXPIRE = text(
     """
     UPDATE jobs SET status = 'expired', finished_at = statement_timestamp(), dispatched_at = NULL, blocked = false
-    WHERE id IN (SELECT id FROM jobs WHERE status = 'queued' AND expires_at < statement_timestamp()
-                 ORDER BY expires_at LIMIT 500 FOR UPDATE SKIP LOCKED)
+    WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE status = 'queued' AND expires_at < statement_timestamp()
+                         ORDER BY expires_at LIMIT 500 FOR UPDATE SKIP LOCKED))
     RETURNING id
     """
 )
@@ -117,9 +118,9 @@ ARCHIVE_COLUMNS = """id, finished_at, kind, principal, queue, priority, status, 
 ARCHIVE = text(
     f"""
     WITH gone AS (
-        DELETE FROM jobs WHERE id IN (
+        DELETE FROM jobs WHERE id = ANY(ARRAY(
             SELECT id FROM jobs WHERE finished_at < statement_timestamp() - make_interval(secs => :after)
-            ORDER BY finished_at LIMIT 1000 FOR UPDATE SKIP LOCKED)
+            ORDER BY finished_at LIMIT :most FOR UPDATE SKIP LOCKED))
         RETURNING {ARCHIVE_COLUMNS}
     )
     INSERT INTO jobs_archive ({ARCHIVE_COLUMNS}) SELECT {ARCHIVE_COLUMNS} FROM gone
@@ -129,7 +130,7 @@ DROP_OLD_KEYS = text(
     """
     DELETE FROM job_keys WHERE (principal, route, key) IN (
         SELECT principal, route, key FROM job_keys WHERE expires_at < statement_timestamp()
-        ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED)
+        ORDER BY expires_at LIMIT :most FOR UPDATE SKIP LOCKED)
     """
 )
 
@@ -142,9 +143,9 @@ def fill(connection: Connection, windows: Mapping[str, int]) -> list[Row[Any]]:
     return sorted(rows, key=lambda row: (row.priority, row.run_at, row.id))
 
 
-def outstanding(session: Session) -> dict[str, int]:
-    """Published and unclaimed jobs by queue: at most a window each."""
-    return {row.queue: row.jobs for row in session.execute(OUTSTANDING)}
+def outstanding(session: Session) -> Counter[tuple[str, str]]:
+    """Published and unclaimed jobs by (queue, kind): at most a window a queue."""
+    return Counter((row.queue, row.kind) for row in session.execute(OUTSTANDING))
 
 
 def forget(session: Session, queue: str, *, missing: int, after: float) -> int:
@@ -159,7 +160,7 @@ def forget_all(session: Session) -> int:
 
 
 def rescue(session: Session, *, max_crashes: int, poisoned: str, in_doubt: str) -> list[Row[Any]]:
-    """Take up to 100 jobs from dead workers; the two errors are JSON. O(expired leases)."""
+    """Take up to 100 jobs from dead workers; the two errors are JSON. O(running jobs)."""
     values = {"max_crashes": max_crashes, "poisoned": poisoned, "in_doubt": in_doubt}
     return list(session.execute(RESCUE, values))
 
@@ -180,11 +181,11 @@ def mark_callbacks(session: Session, deliveries: Sequence[tuple[UUID, UUID]]) ->
     session.execute(MARK_CALLBACKS, values)
 
 
-def archive(session: Session, *, after: float) -> int:
-    """Move up to 1,000 ended jobs out of the live table; returns how many."""
-    return int(session.execute(ARCHIVE, {"after": after}).rowcount)  # type: ignore[attr-defined]
+def archive(session: Session, *, after: float, most: int) -> int:
+    """Move up to `most` ended jobs out of the live table; returns how many."""
+    return int(session.execute(ARCHIVE, {"after": after, "most": most}).rowcount)  # type: ignore[attr-defined]
 
 
-def drop_old_keys(session: Session) -> int:
-    """Forget up to 1,000 expired Idempotency-Keys; returns how many."""
-    return int(session.execute(DROP_OLD_KEYS).rowcount)  # type: ignore[attr-defined]
+def drop_old_keys(session: Session, *, most: int) -> int:
+    """Forget up to `most` expired Idempotency-Keys; returns how many."""
+    return int(session.execute(DROP_OLD_KEYS, {"most": most}).rowcount)  # type: ignore[attr-defined]

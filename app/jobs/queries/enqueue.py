@@ -28,7 +28,7 @@ INSERT_JOBS = text(
         id uuid, kind text, principal text, queue text, priority smallint, params jsonb, run_at timestamptz,
         expires_at timestamptz, expires_after interval, max_attempts int, overlap_key text, serial_key text,
         schedule text, slot_at timestamptz, callback_url text, retried_from uuid, request_id text)
-    ON CONFLICT (overlap_key) WHERE status IN ('in_doubt', 'queued', 'running') DO NOTHING
+    ON CONFLICT (overlap_key) WHERE overlap_key IS NOT NULL AND status IN ('in_doubt', 'queued', 'running') DO NOTHING
     RETURNING {", ".join(SHOWN)}
     """  # noqa: S608 - the columns are a constant
 ).columns(*(Job.__table__.c[name] for name in SHOWN))

@@ -23,6 +23,7 @@ from app.core.http.unit_of_work import after_commit, commit_request, current_ses
 from app.jobs.adapters.wake import Waker
 from app.jobs.schemas import JobSchema, NewJobSchema
 from app.jobs.services import reading
+from app.jobs.services.backlog import Backlogs
 from app.jobs.services.enqueue import once
 from app.jobs.services.group_commit import GroupCommit
 from app.jobs.services.kinds import params_schema
@@ -46,6 +47,7 @@ class JobsEdge:
     key_keep_hours: int
     wait_max_seconds: int
     callback_secret: bytes = field(repr=False)
+    backlogs: Backlogs
     allow_private_callbacks: bool = False
 
 
@@ -120,6 +122,7 @@ def submission(key: str | None) -> Submission:
         request_id=g.request_id,
         has_key=key is not None,
         allow_private_callbacks=edge().allow_private_callbacks,
+        backlogs=edge().backlogs,
     )
 
 

@@ -51,10 +51,12 @@ def submit(body: dict[str, Any]) -> Response:
     job = new_job(body, submission(key))
 
     if key is None and edge().together.takes(job.kind):
+        edge().backlogs.check(current_session(), job.kind.queue)
         after_commit(edge().waker.wake)
         return accepted(show(edge().together.enqueue(job)), False)
 
     def act() -> dict[str, Any]:
+        edge().backlogs.check(current_session(), job.kind.queue)
         return show(enqueue_row(current_session(), job))
 
     answer, replayed = at_most_once(key, "POST /v1/jobs", act)
@@ -94,7 +96,10 @@ def get(job_id: UUID) -> Response:
 @blueprint.arguments(schemas.JobQuery, location="query")
 @blueprint.response(200, schemas.JobPage)
 def list_all(query: dict[str, Any]) -> Response:
-    """Jobs, newest first; your own unless you hold ops:read and say `principal`."""
+    """Jobs, newest first; your own unless you hold ops:read and say `principal`.
+
+    Where several filters leave little, a page may be short, or empty, and still have a `next_cursor`: follow it.
+    """
     cursor, limit = query.pop("cursor"), query.pop("limit")
     wanted = JobFilter(principal=listed_principal(query.pop("principal", None)), **query)
     found = reading.list_jobs(current_session(), wanted, cursor=cursor, limit=limit)
@@ -122,7 +127,10 @@ def retry(job_id: UUID) -> Response:
     def act() -> dict[str, Any]:
         session = current_session()
         old = reading.get_job(session, job_id, principal=whose("ops:write"))
-        allow(edge().menu.kinds.get(old.kind))
+        kind = edge().menu.kinds.get(old.kind)
+        allow(kind)
+        if kind is not None:
+            edge().backlogs.check(session, kind.queue)
         new_id = control.retry_job(session, job_id, edge().menu, principal=None, request_id=g.request_id)
         return show(reading.get_job(session, new_id, principal=None))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +21,7 @@ from app.jobs.services.enqueue import enqueue
 from app.jobs.types import SYSTEM, JobKind, Menu, NewJob
 
 log = get_logger(__name__)
+SWEPT_AT_ONCE = 250
 
 
 def publish_ready(
@@ -53,20 +56,29 @@ def _bulk_messages(rows: Sequence[tuple[JobKind, Row[Any]]], size: int) -> list[
     ]
 
 
-def resend_lost(session: Session, broker: CeleryBroker, *, after_seconds: float) -> int:
+def resend_lost(session: Session, broker: CeleryBroker, menu: Menu, *, bulk_size: int, after_seconds: float) -> int:
     """Free for publishing again what Redis has lost; returns how many jobs.
 
     A queue shorter than what was published and not claimed has lost messages, or workers hold them: the doubling gap
-    of the statement tells the two apart. An emptied Redis (no sentinel) loses all at once.
+    of the statement tells the two apart. An emptied Redis (no sentinel) loses all at once. A bulk kind's jobs count as
+    the fewest messages that hold them: one lost among fuller ones is missed only when the queue has run shorter.
     """
-    waiting = queries.outstanding(session)
+    jobs: Counter[str] = Counter()
+    messages: Counter[str] = Counter()
+    for (queue, kind), count in queries.outstanding(session).items():
+        bulk = kind in menu.kinds and menu.kinds[kind].bulk
+        jobs[queue] += count
+        messages[queue] += math.ceil(count / bulk_size) if bulk else count
     if broker.was_emptied():
         count = queries.forget_all(session)
         log.warning("broker_was_empty", jobs=count)
         return count
-    depths = broker.depths(waiting)
-    missing = {queue: jobs - depths[queue] for queue, jobs in waiting.items() if jobs > depths[queue]}
-    return sum(queries.forget(session, queue, missing=n, after=after_seconds) for queue, n in missing.items())
+    depths = broker.depths(messages)
+    missing = {queue: sent - depths[queue] for queue, sent in messages.items() if sent > depths[queue]}
+    return sum(
+        queries.forget(session, queue, missing=math.ceil(lost * jobs[queue] / messages[queue]), after=after_seconds)
+        for queue, lost in missing.items()
+    )
 
 
 def rescue_and_expire(session: Session, *, max_crashes: int) -> int:
@@ -95,6 +107,8 @@ def start_callbacks(session: Session) -> int:
     return len(due)
 
 
-def sweep(session: Session, *, archive_after_seconds: float) -> int:
-    """Move ended jobs to the archive and forget expired keys; returns how many rows went."""
-    return queries.archive(session, after=archive_after_seconds) + queries.drop_old_keys(session)
+def sweep(session: Session, *, archive_after_seconds: float) -> bool:
+    """Move a batch of ended jobs to the archive and forget expired keys; true when either batch was full."""
+    archived = queries.archive(session, after=archive_after_seconds, most=SWEPT_AT_ONCE)
+    dropped = queries.drop_old_keys(session, most=SWEPT_AT_ONCE)
+    return SWEPT_AT_ONCE in (archived, dropped)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import AddressRefused, AppError, Forbidden, InvalidInput
 from app.core.http.principal import Principal
 from app.jobs.errors import AlreadyLive, KeyRequired
+from app.jobs.services.backlog import Backlogs
 from app.jobs.services.callbacks import check_url
 from app.jobs.services.enqueue import Refused, check_params, enqueue_rows, get_kind, pointed
 from app.jobs.types import Menu, NewJob
@@ -26,6 +27,7 @@ class Submission:
     request_id: str | None
     has_key: bool
     allow_private_callbacks: bool
+    backlogs: Backlogs
 
 
 def new_job(body: Mapping[str, Any], asked: Submission) -> NewJob:
@@ -75,9 +77,11 @@ def submit_all(
         if isinstance(item, AppError):
             return item
         try:
-            return new_job(item, asked)
+            job = new_job(item, asked)
+            asked.backlogs.check(session, job.kind.queue)
         except AppError as error:
             return error
+        return job
 
     answers = [checked(item) for item in items]
     inserted = iter(enqueue_rows(session, [answer for answer in answers if isinstance(answer, NewJob)]))

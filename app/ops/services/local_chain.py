@@ -13,15 +13,9 @@ from app.ops.adapters.run_folder import RunFolder
 from app.ops.services.environment import is_given
 from app.ops.services.ports import inner_port
 from app.ops.types import Role, Stage
-from config.settings import Settings
-
-DEVELOPMENT_GUARDIAN = "0xbeFA429d57cD18b7F8A4d91A2da9AB4AF05d0FBe"
-"""Signs the local price server's updates. Its key is known to everyone, so nothing but the local chain may trust it."""
+from config.settings import DEVELOPMENT_GUARDIAN, DEVELOPMENT_SIGNER_KEY, Settings
 
 PROTOCOL_FILE = "config/protocols/watchkeeper_perps.toml"
-
-DEVELOPMENT_SIGNER_KEY = "0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
-"""The second account of every anvil, rich there and known to everyone; the first one deploys."""
 
 
 def local_chain(settings: Settings, run: RunFolder) -> tuple[list[Role], dict[str, str]]:
@@ -33,15 +27,12 @@ def local_chain(settings: Settings, run: RunFolder) -> tuple[list[Role], dict[st
     roles = [
         Role(
             name="anvil-install",
-            command=tuple(embedded_anvil.install_command(folder)),
+            command=(sys.executable, "-m", embedded_anvil.__name__, str(folder)),
             stage=Stage.INSTALL,
             log=run.log("anvil-install"),
-            environment=embedded_anvil.npm_environment(),
-            prepare=partial(folder.mkdir, exist_ok=True),
             ready=binary.exists,
             once=True,
             ready_seconds=300.0,
-            way_out=embedded_anvil.WAY_OUT,
         ),
         Role(
             name="anvil",

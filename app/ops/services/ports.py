@@ -34,5 +34,4 @@ def public_port(what: str, variable: str, port: int, host: str = "127.0.0.1") ->
 
 def inner_port(role: str) -> int:
     """The role's usual port, or any free one: who dials it is told, our own processes for the most part."""
-    usual = DEFAULTS[role]
-    return free_port() if port_is_taken(usual) else usual
+    return free_port(DEFAULTS[role])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 
+from app.core.http.places import server_threads
 from app.ops.adapters import probes
 from app.ops.adapters.run_folder import RunFolder
 from app.ops.types import Role, Stage
@@ -18,8 +19,8 @@ SOFT_SHUTDOWN = {"REMAP_SIGTERM": "SIGQUIT"}
 """Celery's soft shutdown: a worker that is told to stop lets its task finish for a few seconds."""
 
 
-def application_roles(settings: Settings, run: RunFolder, *, broker_url: str, flower_password: str) -> list[Role]:
-    """Migrations, API, dispatcher, workers, beat, Flower; the two values may be of the stack's own making."""
+def application_roles(settings: Settings, run: RunFolder, *, broker_url: str) -> list[Role]:
+    """Migrations, API, dispatcher, workers, beat, Flower; the broker may be of the stack's own making."""
     return [
         Role(
             name="migrate",
@@ -42,14 +43,14 @@ def application_roles(settings: Settings, run: RunFolder, *, broker_url: str, fl
             stage=Stage.WATCH,
             log=run.log("beat"),
         ),
-        _flower(settings, run, flower_password),
+        _flower(settings, run),
     ]
 
 
 def _api(settings: Settings, run: RunFolder) -> Role:
     http = settings.http
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", http.host, "--port", str(http.port)]
-    command += ["--factory", "--workers", str(http.workers), "--blocking-threads", str(http.threads)]
+    command += ["--factory", "--workers", str(http.workers), "--blocking-threads", str(server_threads(http.threads))]
     command += ["--workers-kill-timeout", "10s", "--respawn-failed-workers", "app.factory:create_app"]
     url = f"http://{reachable(http.host)}:{http.port}"
     return Role(
@@ -78,16 +79,14 @@ def _worker(settings: Settings, run: RunFolder, name: str, queues: str, broker_u
     )
 
 
-def _flower(settings: Settings, run: RunFolder, password: str) -> Role:
+def _flower(settings: Settings, run: RunFolder) -> Role:
     flower = settings.flower
-    url = f"http://127.0.0.1:{flower.port}"
+    url = f"http://{reachable(flower.host)}:{flower.port}"
     return Role(
         name="flower",
-        command=(*CELERY, "flower", "--address=127.0.0.1", f"--port={flower.port}", "--read-only"),
+        command=(sys.executable, "manage.py", "flower"),
         stage=Stage.WATCH,
         log=run.log("flower"),
-        # Through the environment, never on the command line: everyone on the machine can read `ps`.
-        environment={"FLOWER_BASIC_AUTH": f"{flower.user}:{password}"},
         ready=partial(probes.http_answers, f"{url}/healthcheck"),
         port=flower.port,
         url=url,

@@ -38,7 +38,7 @@ def plan_stack(settings: Settings, run: RunFolder) -> Plan:
     Raises PortTaken before anything starts, when a port that people use is not free.
     """
     public_port("the API", "HTTP__PORT", settings.http.port, settings.http.host)
-    public_port("Flower", "FLOWER__PORT", settings.flower.port)
+    public_port("Flower", "FLOWER__PORT", settings.flower.port, settings.flower.host)
     plan = plan_servers(settings, run)
     secrets = run.secrets()
     made = {
@@ -52,7 +52,6 @@ def plan_stack(settings: Settings, run: RunFolder) -> Plan:
         settings,
         run,
         broker_url=plan.environment.get("BROKER_URL", settings.broker_url.get_secret_value()),
-        flower_password=plan.environment.get("FLOWER__PASSWORD", settings.flower.password.get_secret_value()),
     )
     return plan
 

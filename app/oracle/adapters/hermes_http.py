@@ -104,10 +104,11 @@ class HermesHttp:
                 allow_redirects=False,
             ) as response:
                 return self._judge(response, self._read(response, deadline))
-        except requests.exceptions.SSLError as error:
-            raise SourceRefused(f"The certificate of {self.host} was refused.") from error
+        # `from None`: the library's messages quote the URL, whose path may hold a key, and logs show causes.
+        except requests.exceptions.SSLError:
+            raise SourceRefused(f"The certificate of {self.host} was refused.") from None
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise SourceUnavailable(f"{self.host} did not answer: {type(error).__name__}.") from error
+            raise SourceUnavailable(f"{self.host} did not answer: {type(error).__name__}.") from None
 
     def _read(self, response: requests.Response, deadline: float) -> bytes:
         body = bytearray()
