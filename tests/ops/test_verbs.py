@@ -166,7 +166,7 @@ def test_migrate_gives_up_on_a_missing_database_in_one_sentence(checkout: Path) 
     started = time.monotonic()
     gone = manage(checkout, "migrate", "--wait", "1", DATABASE_URL="postgresql://wk:secret@127.0.0.1:9/wk")
     assert gone.returncode == 1
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 30, "what it waits when nobody says how long"
     assert gone.stderr.startswith("The database postgresql+psycopg2://wk:***@127.0.0.1:9/wk does not answer")
     assert gone.stderr.count("\n") == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import subprocess
 import sys
@@ -25,7 +26,7 @@ LOCAL = "127.0.0.1"
 HELD_PORTS = 256
 """Many times what a stack needs, and less than the files that a process may open."""
 
-_held: deque[socket.socket] = deque()
+_held: deque[int] = deque()  # open files, which the kernel closes with this process
 
 
 class ServerProcess:
@@ -125,11 +126,11 @@ def free_port(usual: int = 0) -> int:
     port = int(holder.getsockname()[1])
     if sys.platform == "linux":
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # lets a server that sets it too listen beside us
-        _held.append(holder)
+        _held.append(holder.detach())
     else:  # there nobody can listen beside a bound socket
         holder.close()
     if len(_held) > HELD_PORTS:
-        _held.popleft().close()
+        os.close(_held.popleft())
     return port
 
 
