@@ -37,4 +37,4 @@ def test_nothing_is_lost_and_nothing_is_done_twice(name: str, play_row: Callable
 
 def test_the_page_tells_of_every_row() -> None:
     told = set(re.findall(r"`([a-z]+(?:-[a-z]+)+|poison|everything)`", (ROOT / "docs" / "faults.md").read_text()))
-    assert told == {fault.name for fault in MATRIX}
+    assert {fault.name for fault in MATRIX} - told == set()
