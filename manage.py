@@ -179,7 +179,9 @@ def index(
     """Index a protocol's events, and say rows, seconds and requests. Needs a database and a node, nothing else."""
     if from_block is not None and to_block is not None and to_block < from_block:
         raise click.BadParameter("it ends before it starts", param_hint="--to")
-    context = indexing_context(file, rpc_url)
+    read = settings()
+    service("app.ops.services.database").wait_for_database(read.database_url.get_secret_value(), 2.0)
+    context = service("tasks.indexing").indexing_runtime(read, file, rpc_url)
     name = Path(file).stem
     stop = service("threading").Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -198,22 +200,6 @@ def index(
         follow=follow,
         as_json=as_json,
     )
-
-
-def indexing_context(file: str, rpc_url: str | None) -> Any:
-    """A process's context that follows one protocol file; an empty database gets its tables first."""
-    read = settings()
-    url = read.database_url.get_secret_value()
-    service("app.ops.services.database").wait_for_database(url, 2.0)
-    migrations = service("migrations")
-    if migrations.is_empty(url):
-        migrations.upgrade(url)
-    runtime = service("tasks.runtime").Runtime
-    nodes = {"rpc_urls": (service("pydantic").SecretStr(rpc_url),)} if rpc_url else {}
-    chain = read.chain.model_copy(update={"protocol_files": (file,), **nodes})
-    followed = runtime(read.model_copy(update={"chain": chain})).protocols[Path(file).stem]
-    own = chain.model_copy(update={"chain_id": followed.contract_set.chain_id})
-    return runtime(read.model_copy(update={"chain": own}))
 
 
 @cli.command()

@@ -10,6 +10,7 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from http.client import HTTPResponse
 from uuid import UUID
 
 from redis import Redis
@@ -73,10 +74,12 @@ def submit(client: socket.socket, content: bytes) -> tuple[UUID, float]:
     """One POST; the job's id, and the moment before its first byte went out."""
     sent_at = time.time()
     client.sendall(content)
-    answer = b""
-    while b"\r\n\r\n" not in answer or not answer.endswith(b"}\n"):
-        answer += client.recv(65_536)
-    return UUID(json.loads(answer.split(b"\r\n\r\n", 1)[1])["id"]), sent_at
+    with HTTPResponse(client, method="POST") as answer:
+        answer.begin()
+        content = answer.read()
+        if answer.status != 202:
+            raise RuntimeError(f"{answer.status} instead of 202: {content[:200]!r}")
+    return UUID(json.loads(content)["id"]), sent_at
 
 
 def delays(engine: Engine, sent: list[tuple[UUID, float]]) -> tuple[list[float], list[float]]:
