@@ -136,7 +136,7 @@ def fill(engine: Engine, rows: int, archived: int = ARCHIVED) -> None:
 
 def buffers_per_claim(engine: Engine) -> dict[str, float]:
     """Mean buffers of what happens to a job: claim, heartbeat, finish, find; dispatch and archive, a job of a batch."""
-    found: dict[str, list[float]] = {"claim": [], "heartbeat": [], "finish": [], "find": []}
+    found: dict[str, list[float]] = {name: [] for name in ("claim", "claim next", "heartbeat", "finish", "find")}
     with engine.connect() as connection:
         ids = connection.scalars(text(READY), {"most": CLAIMS}).all()
         connection.rollback()
@@ -155,12 +155,13 @@ def buffers_per_claim(engine: Engine) -> dict[str, float]:
 
 def _life(job_id: UUID) -> dict[str, tuple[Any, dict[str, Any]]]:
     token = uuid4()
-    ended = {"id": str(job_id), "status": "succeeded", "give_back": False, "result": {}}
-    claimed = {"ids": [job_id], "token": token, "lease": 30.0, "worker": "host:1", "fast": True}
+    ended = dict.fromkeys(claim.ITEM) | {"id": job_id, "status": "succeeded", "give_back": False, "result": {}}
+    claimed = {"token": token, "lease": 30.0, "worker": "host:1", "flush": "off"}
     return {
-        "claim": (claim.CLAIM, claimed),
+        "claim": (claim.CLAIM, claimed | {"ids": [job_id]}),
+        "claim next": (claim.CLAIM_NEXT, claimed | {"token": uuid4(), "queue": "default", "kind": "a.one"}),
         "heartbeat": (claim.HEARTBEAT, {"ids": [job_id], "token": token, "lease": 30.0, "progress": None}),
-        "finish": (claim.FINISH, {"ids": [str(job_id)], "items": [ended], "token": token}),
+        "finish": (claim.FINISH_ONE, ended | {"token": token}),
         "find": (read.job_by_id(job_id), {}),
     }
 

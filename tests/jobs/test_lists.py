@@ -57,7 +57,7 @@ def test_no_step_and_no_page_touches_more_in_a_larger_table(figures: list[Row]) 
 
 
 def test_the_figures_are_of_every_step_and_of_whole_pages(figures: list[Row]) -> None:
-    steps = {"dispatch", "claim", "heartbeat", "finish", "find"}
+    steps = {"dispatch", "claim", "claim next", "heartbeat", "finish", "find"}
     assert {row.metric.removeprefix("buffers: ") for row in figures} >= steps
     assert len([row for row in figures if " page of " in row.metric]) >= 5
 

@@ -35,11 +35,7 @@ class Server:
         self.port = free_port()
         http = world.settings.http.model_copy(update={"port": self.port, "workers": 1, "threads": 8})
         settings = world.settings.model_copy(update={"http": http})
-        (role,) = (
-            role
-            for role in application_roles(settings, folder, broker_url="", flower_password="")
-            if role.name == "api"
-        )
+        (role,) = (role for role in application_roles(settings, folder, broker_url="") if role.name == "api")
         environment = os.environ | {
             "ENV_FILE": "",
             "DATABASE_URL": settings.database_url.get_secret_value(),
