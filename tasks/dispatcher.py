@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from threading import Event
 
 from celery import Celery
@@ -25,7 +25,7 @@ from app.core.logging import get_logger
 from app.core.redis import make_blocking_redis, make_redis
 from app.jobs.adapters.celery_broker import CeleryBroker
 from app.jobs.adapters.event_stream import EventStream
-from app.jobs.adapters.wake import WAKE_CHANNEL
+from app.jobs.adapters.wake import EVERY_QUEUE, WAKE_CHANNEL
 from app.jobs.services import dispatch, outbox
 from app.jobs.types import Menu, Queue
 from app.menu import MENU
@@ -53,15 +53,17 @@ class Dispatcher:
         self._jobs: JobsSettings = settings.jobs
         self._windows = windows(settings)
         self._next_maintenance = 0.0
+        self._next_look_everywhere = 0.0
         self._is_behind = False
         self._subscription = listener.pubsub(ignore_subscribe_messages=True)
 
     def run(self, stop: Event) -> None:
         """Work until `stop` is set."""
         failures = 0
+        queues: Collection[str] = ()
         while not stop.is_set():
             try:
-                moved = self.round()
+                moved = self.round(queues)
                 failures = 0
             except (Unavailable, SQLAlchemyError) as error:
                 failures += 1
@@ -70,10 +72,13 @@ class Dispatcher:
                 stop.wait(pause)
                 continue
             # While a backlog lasts the window is refilled in portions, not for each message that a worker takes.
-            self._wait_for_work(stop, REFILL_SECONDS if moved else self._jobs.poll_seconds)
+            queues = self._wait_for_work(stop, REFILL_SECONDS if moved else self._jobs.poll_seconds)
 
-    def round(self) -> int:
-        """Publish what is ready; once in a while look for what got lost. Returns how much moved."""
+    def round(self, queues: Collection[str] = ()) -> int:
+        """Publish what is ready, in the given queues or in all; once in a while look for what got lost.
+
+        Returns how much moved.
+        """
         if time.monotonic() >= self._next_maintenance:
             with Session(self._engine) as session:
                 self._maintain(session)
@@ -83,11 +88,20 @@ class Dispatcher:
                 self._sweep(session)
         with self._autocommit.connect() as connection:
             moved = dispatch.publish_ready(
-                connection, self._broker, self._menu, self._windows, bulk_size=self._jobs.bulk_size
+                connection, self._broker, self._menu, self._windows_of(queues), bulk_size=self._jobs.bulk_size
             )
         with Session(self._engine) as session:
             moved += outbox.publish_events(session, self._stream, commit=session.commit)
         return moved + self._is_behind
+
+    def _windows_of(self, queues: Collection[str]) -> Mapping[str, int]:
+        # Also while wake-ups keep naming one queue, each of the others is looked at as often as the poll would.
+        now = time.monotonic()
+        named = {queue: self._windows[queue] for queue in queues if queue in self._windows}
+        if named and now < self._next_look_everywhere:
+            return named
+        self._next_look_everywhere = now + self._jobs.poll_seconds
+        return self._windows
 
     def _maintain(self, session: Session) -> None:
         # Each chore commits by itself, so that a failing one does not undo the others.
@@ -112,18 +126,23 @@ class Dispatcher:
         self._is_behind = dispatch.sweep(session, archive_after_seconds=self._jobs.archive_after_seconds)
         session.commit()
 
-    def _wait_for_work(self, stop: Event, seconds: float) -> None:
+    def _wait_for_work(self, stop: Event, seconds: float) -> Collection[str]:
+        """The queues that the wake-ups named; none when all are to be looked at, also because the time was up."""
         try:
             if not self._subscription.subscribed:
                 self._subscription.subscribe(WAKE_CHANNEL)
-            if self._subscription.get_message(timeout=seconds) is not None:
-                while self._subscription.get_message(timeout=0) is not None:
-                    pass  # one round serves every wake-up that came before it
+            named = []
+            message = self._subscription.get_message(timeout=seconds)
+            while message is not None:  # one round serves every wake-up that came before it
+                named.append(message["data"].decode())
+                message = self._subscription.get_message(timeout=0)
         except (RedisError, OSError) as error:
             log.warning("wake_up_channel_down", reason=type(error).__name__)
             self._subscription.close()
             self._subscription = self._listener.pubsub(ignore_subscribe_messages=True)
             stop.wait(self._jobs.poll_seconds)
+            return ()
+        return () if EVERY_QUEUE in named else frozenset(named)
 
 
 def windows(settings: Settings) -> Mapping[str, int]:

@@ -137,6 +137,19 @@ def test_two_workers_going_on_never_take_the_same_job(context: Runtime, add: Add
         assert row(taken[1]).status == "queued"
 
 
+def test_a_named_queue_goes_at_once_and_the_others_no_later_than_the_poll(
+    settings: Settings, add: Add, waiting: Any
+) -> None:
+    slow_poll = settings.model_copy(update={"jobs": settings.jobs.model_copy(update={"poll_seconds": 3600.0})})
+    calm, hasty = make_dispatcher(slow_poll, MENU), make_dispatcher(settings, MENU)
+    calm.round()
+    add(), add(SLOW)
+    assert calm.round({Queue.CHAIN}) == 1
+    assert (len(waiting(Queue.CHAIN)), len(waiting())) == (1, 0)
+    assert hasty.round({Queue.CHAIN}) == 1
+    assert len(waiting()) == 1
+
+
 def test_the_order_is_priority_then_time(dispatcher: Dispatcher, add: Add, waiting: Any) -> None:
     late, normal, first = add(priority=9), add(), add(priority=0)
     overdue = add(run_at=datetime.now(UTC) - timedelta(hours=1))

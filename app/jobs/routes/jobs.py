@@ -52,8 +52,9 @@ def submit(body: dict[str, Any]) -> Response:
 
     if key is None and edge().together.takes(job.kind):
         edge().backlogs.check(current_session(), job.kind.queue)
-        after_commit(edge().waker.wake)
-        return accepted(show(edge().together.enqueue(job)), False)
+        row = edge().together.enqueue(job)
+        edge().waker.wake(job.kind.queue)
+        return accepted(show(row), False)
 
     def act() -> dict[str, Any]:
         edge().backlogs.check(current_session(), job.kind.queue)
