@@ -199,7 +199,7 @@ def anvil(anvil_binary: Path, tmp_path: Path) -> Iterator[EmbeddedAnvil]:
     node.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def whole_stack_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One whole stack at a time in a parallel run: with its dozen processes it fills a small machine."""
     with (tmp_path_factory.getbasetemp().parent / "whole-stack.lock").open("a") as lock:

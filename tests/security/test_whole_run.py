@@ -18,7 +18,7 @@ from tests.security.search import Search
 from tests.security.visit import Visit
 from tests.security.whole_run import WholeRun
 
-pytestmark = [pytest.mark.flow, pytest.mark.usefixtures("whole_stack_alone")]
+pytestmark = pytest.mark.flow
 
 ROLES = ["supervisor", "postgres", "broker", "cache", "anvil", "price-server", "api", "dispatcher", "worker-chain"]
 ROLES += ["worker-perps", "worker-default", "beat", "flower"]
@@ -40,7 +40,9 @@ FLOWER_CHANGES = """
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, anvil_binary: object) -> Iterator[WholeRun]:
+def whole(
+    tmp_path_factory: pytest.TempPathFactory, anvil_binary: object, whole_stack_alone: None
+) -> Iterator[WholeRun]:
     """The run, started."""
     run = WholeRun(tmp_path_factory.mktemp("whole") / "a home")
     try:
