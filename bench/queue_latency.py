@@ -18,7 +18,7 @@ from sqlalchemy import Engine, text
 
 from bench.baselines import celery_noop
 from bench.queue_drain import RAW_QUEUE
-from bench.queue_submit import JOB, request, sign_in
+from bench.queue_submit import JOB, empty, request, sign_in
 from bench.report import Row, percentile
 from bench.stand import OURS, Stand, wait_until
 
@@ -34,6 +34,7 @@ NOW = text("SELECT extract(epoch FROM clock_timestamp())")
 
 def measure(stand: Stand, *, runs: int, progress: Callable[[str], None], submissions: int = SUBMISSIONS) -> list[Row]:
     """One series: its percentiles are over single jobs, so `runs` does not repeat it."""
+    empty(stand)
     api, port = stand.start_api("api-latency", "app.factory:create_app")
     dispatcher = stand.start_dispatcher()
     worker = stand.start_worker("latency", "bench.ours.worker", "default,bulk", "-c", "2")
