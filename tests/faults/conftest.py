@@ -25,15 +25,15 @@ def outside() -> Iterator[Outside]:
 
 @pytest.fixture(scope="package")
 def ground(tmp_path_factory: pytest.TempPathFactory, outside: Outside) -> Iterator[Ground]:
-    """Servers, and the usual processes on them."""
+    """Servers; each test stages the processes it needs on them."""
     with build(tmp_path_factory.mktemp("ground"), outside.url) as ground:
-        ground.stage(USUAL)
         yield ground
 
 
 @pytest.fixture(scope="package")
 def client(ground: Ground) -> Mapping[str, str]:
-    """The headers of a client that has signed in."""
+    """The headers of a client that has signed in; the test before may have left no API running."""
+    ground.stage(USUAL)
     return sign_in(ground)
 
 
