@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -38,6 +40,7 @@ hypothesis_settings.load_profile("untimed")
 
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of a random name is made in it
+FOLDERS = "watchkeeper-test-process-"
 MEMORY_BYTES = 2 * 2**30
 """Several times what a run's databases need at once."""
 
@@ -47,9 +50,15 @@ QUICK = ("fsync = off", "max_wal_size = 256MB")
 
 @pytest.fixture(scope="session")
 def memory_folder() -> Iterator[Path]:
-    """A folder in memory where that has room, for a database is made there in a fraction of the time; else on disk."""
+    """A folder in memory where that has room, for a database is made there in a fraction of the time; else on disk.
+
+    Its name holds our process id: what a killed run left in memory goes at the next start, and its server with it.
+    """
+    for left in MEMORY.glob(f"{FOLDERS}*-*"):
+        if not psutil.pid_exists(int(left.name.removeprefix(FOLDERS).partition("-")[0])):
+            shutil.rmtree(left, ignore_errors=True)
     roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES
-    with TemporaryDirectory(prefix="watchkeeper-tests-", dir=MEMORY if roomy else None) as folder:
+    with TemporaryDirectory(prefix=f"{FOLDERS}{os.getpid()}-", dir=MEMORY if roomy else None) as folder:
         yield Path(folder)
 
 

@@ -43,6 +43,13 @@ class TookTooLong(AssertionError):
     """What was waited for did not come."""
 
 
+def group_of(process: ServerProcess) -> int:
+    """The group of a process and its children; raises ProcessLookupError for one that was never started."""
+    if process.pid is None:  # zero would be our own group
+        raise ProcessLookupError(process.name)
+    return process.pid
+
+
 @dataclass
 class Ground:
     """Postgres, broker, cache, and the processes that run on them."""
@@ -157,16 +164,16 @@ class Ground:
         """SIGKILL to the keeper and everything of its session."""
         process = self.processes.pop(name)
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid or 0, signal.SIGKILL)
+            os.killpg(group_of(process), signal.SIGKILL)
         process.kill()
 
     def pause(self, name: str) -> None:
         """SIGSTOP to everything of a role."""
-        os.killpg(self.processes[name].pid or 0, signal.SIGSTOP)
+        os.killpg(group_of(self.processes[name]), signal.SIGSTOP)
 
     def resume(self, name: str) -> None:
         """SIGCONT to everything of a role."""
-        os.killpg(self.processes[name].pid or 0, signal.SIGCONT)
+        os.killpg(group_of(self.processes[name]), signal.SIGCONT)
 
     def disarm(self) -> None:
         """Forget the ordered deaths; what took one and lives on is born again without."""
