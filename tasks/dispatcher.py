@@ -29,8 +29,9 @@ from app.jobs.adapters.wake import EVERY_QUEUE, WAKE_CHANNEL
 from app.jobs.services import dispatch, outbox
 from app.jobs.types import Menu, Queue
 from app.menu import MENU
+from config.groups import JobsSettings
 from config.logging import configure_logging
-from config.settings import JobsSettings, Settings
+from config.settings import Settings
 
 log = get_logger(__name__)
 LONGEST_PAUSE_SECONDS = 5.0

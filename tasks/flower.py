@@ -19,8 +19,9 @@ from flower.urls import settings as page_settings
 from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
 
+from config.groups import FlowerSettings
 from config.logging import configure_logging
-from config.settings import FlowerSettings, Settings
+from config.settings import Settings
 from tasks.celery_app import celery_app
 
 

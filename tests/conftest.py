@@ -30,7 +30,8 @@ from app.ops.adapters.embedded_anvil import EmbeddedAnvil, install_anvil
 from app.ops.adapters.embedded_postgres import EmbeddedPostgres
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.ops.adapters.process import free_port
-from config.settings import AccountsSettings, HttpSettings, Settings
+from config.groups import AccountsSettings, HttpSettings
+from config.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 

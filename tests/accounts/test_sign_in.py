@@ -18,7 +18,8 @@ from app.accounts.adapters import passwords_from_settings
 from app.accounts.errors import SignInLocked, SignInRefused
 from app.accounts.services.sign_in import sign_in as sign_in_service
 from app.core.clock import utc_now
-from config.settings import AccountsSettings, Settings
+from config.groups import AccountsSettings
+from config.settings import Settings
 from tests.accounts.conftest import PASSWORD, SHELL, MakeUser, SignIn
 from tests.core.test_problems import problem
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from config.settings import DEVELOPMENT_SECRET
+from config.groups import DEVELOPMENT_SECRET
 from tests.accounts.conftest import World, bearer
 from tests.core.test_problems import problem
 

@@ -20,7 +20,8 @@ from app.core.http.principal import Credentials, Principal
 from app.factory import create_app
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
-from config.settings import ChainSettings, Settings
+from config.groups import ChainSettings
+from config.settings import Settings
 from tasks.base import process_message
 from tasks.chain import backfill_range, index_head
 from tasks.runtime import Runtime

@@ -16,7 +16,7 @@ from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Call, Provider
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from app.ops.adapters.process import free_port
-from config.settings import ChainSettings
+from config.groups import ChainSettings
 from tests.chain.node_messages import FAILURES, RANGES
 from tests.fakes.node_proxy import Answer, Calls, NodeProxy, error, result, said
 

@@ -27,7 +27,7 @@ from app.chain.services.transactions import cancel_transaction, get_intent, list
 from app.chain.services.watcher import watch
 from app.chain.types.sending import SenderPolicy, SignerState, WatchReport
 from app.chain.types.transactions import Attempt, Intent, IntentStatus
-from config.settings import ChainSettings
+from config.groups import ChainSettings
 
 CHAIN_ID = 31339
 # Anvil's first two development keys, known to everyone.

@@ -16,7 +16,7 @@ from app.chain.adapters.signer import Signer, load_signer
 from app.chain.errors import SignerUnavailable
 from app.chain.types.sending import UnsignedTransaction
 from app.chain.types.transactions import Fees
-from config.settings import ChainSettings
+from config.groups import ChainSettings
 
 KEY = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"  # of eth-account's documentation
 ADDRESS = "0x2c7536E3605D9C16a7a3D7b1898e529396a65c23"

@@ -16,8 +16,9 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from app.core.metrics import Metrics, SqlGauge
+from config.groups import HttpSettings
 from config.logging import configure_logging
-from config.settings import HttpSettings, Settings
+from config.settings import Settings
 from tests.core.test_logging import configured  # noqa: F401  (a fixture)
 from tests.core.test_problems import problem
 

@@ -12,14 +12,15 @@ from pydantic import ValidationError
 
 from app.core.failpoints import ACTIONS, POINTS
 from app.ops.adapters.embedded_postgres import EmbeddedPostgres
-from config.settings import FailpointSettings, Settings
+from config.groups import FailpointSettings
+from config.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PASSES = """
 import sys
 from app.core.db import make_engine
 from app.core.failpoints import arm, failpoint
-from config.settings import FailpointSettings
+from config.groups import FailpointSettings
 arm(**FailpointSettings.model_validate_json(sys.argv[1]).model_dump())
 for number in range(3):
     failpoint("worker.claim.before")

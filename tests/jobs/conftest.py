@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from app.core.http.schema import Int, StrictSchema, Text
 from app.jobs.services.enqueue import enqueue
 from app.jobs.types import JobKind, NewJob, Queue
-from config.settings import JobsSettings, Settings
+from config.groups import JobsSettings
+from config.settings import Settings
 from tasks.runtime import Runtime
 
 

@@ -23,7 +23,8 @@ from app.ops.adapters.embedded_postgres import EmbeddedPostgres
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.ops.adapters.process import free_port
 from bench.queue_buffers import explain, touched
-from config.settings import JobsSettings, Settings
+from config.groups import JobsSettings
+from config.settings import Settings
 from tasks.dispatcher import BULK_WINDOW, Dispatcher, make_dispatcher
 from tests.conftest import fresh_database
 from tests.jobs.conftest import ECHO, make_kind

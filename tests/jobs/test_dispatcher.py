@@ -21,7 +21,8 @@ from app.jobs.services.claim import claim_next
 from app.jobs.types import JobKind, Menu, Queue
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.ops.adapters.process import free_port
-from config.settings import JobsSettings, Settings
+from config.groups import JobsSettings
+from config.settings import Settings
 from tasks.base import claim_all, process_message
 from tasks.dispatcher import Dispatcher, make_dispatcher
 from tasks.runtime import Runtime

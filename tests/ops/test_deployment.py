@@ -13,7 +13,8 @@ import yaml
 
 from app.ops.adapters.run_folder import RunFolder
 from app.ops.services.roles import application_roles
-from config.settings import HttpSettings, Settings
+from config.groups import HttpSettings
+from config.settings import Settings
 from tests.ops.conftest import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

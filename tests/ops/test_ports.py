@@ -19,7 +19,8 @@ from app.ops.adapters.run_folder import RunFolder
 from app.ops.errors import PortTaken
 from app.ops.services import ports
 from app.ops.services.stack import plan_stack
-from config.settings import HttpSettings, Settings
+from config.groups import HttpSettings
+from config.settings import Settings
 from tests.ops.conftest import ROOT, RUNS, StackProcess
 
 held = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a port cannot be held beside its server")

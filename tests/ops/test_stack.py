@@ -15,14 +15,8 @@ from app.ops.adapters.run_folder import RunFolder
 from app.ops.errors import SettingsInvalid
 from app.ops.services.environment import read_settings
 from app.ops.services.stack import Plan, embedded_servers, plan_stack
-from config.settings import (
-    DEVELOPMENT_GUARDIAN,
-    DEVELOPMENT_SECRET,
-    DEVELOPMENT_SIGNER_KEY,
-    Settings,
-    load_settings,
-    unsafe_values,
-)
+from config.groups import DEVELOPMENT_SECRET
+from config.settings import DEVELOPMENT_GUARDIAN, DEVELOPMENT_SIGNER_KEY, Settings, load_settings, unsafe_values
 from contracts.guardians import DEVELOPMENT_GUARDIANS
 
 URLS = {

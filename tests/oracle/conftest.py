@@ -19,7 +19,7 @@ from app.oracle.adapters.price_cache import KEY
 from app.oracle.services.feeds import register_feeds
 from app.oracle.services.refresh import refresh_prices
 from app.oracle.types import Feed, RefreshSummary
-from config.settings import OracleSettings
+from config.groups import OracleSettings
 from tests.fakes.hermes import FakeHermes, SignedPrices, serving
 from tests.oracle.updates import BTC, ETH, NOW, SEVEN, SOL, message
 

@@ -21,7 +21,8 @@ from app.core.http.principal import Credentials, Principal
 from app.factory import create_app
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.oracle.jobs import REFRESH_PRICES
-from config.settings import OracleSettings, Settings
+from config.groups import OracleSettings
+from config.settings import Settings
 from tasks.base import process_message
 from tasks.oracle import refresh as refresh_task
 from tasks.runtime import Runtime

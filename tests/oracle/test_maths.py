@@ -17,7 +17,7 @@ from app.oracle.errors import UpdateInvalid
 from app.oracle.maths.price import as_decimal, as_wad, confidence_bps
 from app.oracle.maths.validity import REFUSALS, outside_window, validities, validity
 from app.oracle.types import Action, ActionRule, Price, Validity, Window
-from config.settings import OracleSettings
+from config.groups import OracleSettings
 from tests.oracle.updates import BTC, NOW
 
 PRICE = Price(

@@ -17,7 +17,8 @@ import tasks.runtime
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.ops.adapters.process import free_port
-from config.settings import ChainSettings, OracleSettings, Settings
+from config.groups import ChainSettings, OracleSettings
+from config.settings import Settings
 from contracts.deploy import Deployment, deploy
 from contracts.price_server import PriceServer
 from tasks.runtime import Runtime

@@ -15,7 +15,7 @@ import jwt
 from sqlalchemy.orm import Session
 
 from app.accounts.types import Scope
-from config.settings import DEVELOPMENT_SECRET
+from config.groups import DEVELOPMENT_SECRET
 from tests.accounts.conftest import bearer
 from tests.security.world import Person, World
 

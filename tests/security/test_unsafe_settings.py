@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from config.settings import DEVELOPMENT_GUARDIAN, DEVELOPMENT_SECRET, DEVELOPMENT_SIGNER_KEY, Settings
+from config.groups import DEVELOPMENT_SECRET
+from config.settings import DEVELOPMENT_GUARDIAN, DEVELOPMENT_SIGNER_KEY, Settings
 
 STRONG = "x1" * 16
 SAFE: dict[str, Any] = {

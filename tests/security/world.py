@@ -28,7 +28,8 @@ from app.core.http.principal import Principal
 from app.jobs.services.schedules import seed
 from app.oracle.queries.prices import record_prices
 from app.oracle.types import Price
-from config.settings import ChainSettings, HttpSettings, Settings
+from config.groups import ChainSettings, HttpSettings
+from config.settings import Settings
 from contracts.feeds import FEEDS
 from tasks.schedule import schedule
 from tests.accounts.conftest import SHELL, bearer, signed_in, user_maker

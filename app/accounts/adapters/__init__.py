@@ -11,7 +11,8 @@ from app.accounts.adapters.argon2 import Passwords
 from app.accounts.adapters.jwt import Tokens
 from app.accounts.adapters.standing_cache import StandingCache
 from app.core.redis import make_redis
-from config.settings import AccountsSettings, Settings
+from config.groups import AccountsSettings
+from config.settings import Settings
 
 CACHE_TIMEOUT_SECONDS = 0.1
 

@@ -10,7 +10,7 @@ from app.chain.adapters.rpc import Provider
 from app.chain.types.sending import SenderPolicy
 
 if TYPE_CHECKING:  # pydantic costs a command line more start-up time than all the rest
-    from config.settings import ChainSettings
+    from config.groups import ChainSettings
 
 
 def from_settings(settings: ChainSettings) -> Providers:

@@ -15,7 +15,7 @@ from app.chain.errors import SignerUnavailable
 from app.chain.types.sending import SignedTransaction, UnsignedTransaction
 
 if TYPE_CHECKING:
-    from config.settings import ChainSettings
+    from config.groups import ChainSettings
 
 
 NOT_OTHERS = stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP

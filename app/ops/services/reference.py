@@ -45,7 +45,7 @@ A kind without a scope is submitted by Watchkeeper itself.
 CONFIGURATION_INTRO = """\
 # Configuration
 
-<!-- Made by `python manage.py docs` from `config/settings.py`; edit that, not this. -->
+<!-- Made by `python manage.py docs` from `config/groups.py` and `config/settings.py`; edit those, not this. -->
 
 Read from the environment, or from `.env`. Lists are JSON: `HTTP__TRUSTED_HOSTS='["api.example.org"]'`.
 With `DATABASE_URL`, `BROKER_URL` and `CACHE_URL` set, nothing embedded starts. `ENVIRONMENT=production` refuses to

@@ -9,7 +9,7 @@ from redis import Redis
 from app.oracle.adapters.hermes import Hermes
 from app.oracle.adapters.price_cache import PriceCache
 from app.oracle.types import Action, ActionRule, Rules, SignerSet, Trust, Window
-from config.settings import OracleSettings, PriceRule
+from config.groups import OracleSettings, PriceRule
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from app.perps.maths.units import WAD
 from app.perps.types.keeper import Caps
 
 if TYPE_CHECKING:
-    from config.settings import PerpsSettings
+    from config.groups import PerpsSettings
 
 
 def caps_from(settings: PerpsSettings) -> Caps:

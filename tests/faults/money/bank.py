@@ -21,7 +21,8 @@ from app.jobs.services.enqueue import enqueue_all
 from app.jobs.services.schedules import seed
 from app.jobs.types import JobKind, NewJob
 from app.ops.adapters.embedded_anvil import install_anvil
-from config.settings import ChainSettings, Settings
+from config.groups import ChainSettings
+from config.settings import Settings
 from tasks.schedule import schedule
 from tests.chain_sender.desk import OWNER_KEY
 from tests.faults.deaths import Death
