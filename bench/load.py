@@ -68,7 +68,10 @@ def drive(port: int, request: bytes, *, connections: int, warm_up: float, second
             sock = open_sockets.enter_context(socket.create_connection(("127.0.0.1", port)))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             selector.register(sock, selectors.EVENT_READ, Connection(sock))
-        return ask(selector, request, begin=time.perf_counter() + warm_up, seconds=seconds, status=status)
+        try:
+            return ask(selector, request, begin=time.perf_counter() + warm_up, seconds=seconds, status=status)
+        except ConnectionError as error:  # closed with something of ours unread: a reset, not an end
+            raise BadAnswer("the server closed a connection") from error
 
 
 def ask(selector: selectors.BaseSelector, request: bytes, *, begin: float, seconds: float, status: bytes) -> Tally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 
@@ -91,3 +92,17 @@ def test_a_server_that_hangs_up_is_not_fast(serve: object) -> None:
     server = serve(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", limit=5)  # type: ignore[operator]
     with pytest.raises(BadAnswer):
         drive(server.port, REQUEST, connections=1, warm_up=0.0, seconds=30.0, status=b"202")
+
+
+def test_nor_is_one_that_resets_the_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def reset() -> None:
+            client, _ = listener.accept()
+            client.recv(65_536)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+
+        threading.Thread(target=reset, daemon=True).start()
+        with pytest.raises(BadAnswer):
+            drive(listener.getsockname()[1], REQUEST, connections=1, warm_up=0.0, seconds=30.0, status=b"202")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -72,9 +73,19 @@ def test_every_role_runs_and_answers(whole: WholeRun) -> None:
 
 def flower_urls(visit: Visit, paths: str) -> list[str]:
     """The paths with a worker and a task that there are."""
-    worker = next(iter(ask_flower(visit, "/api/workers?refresh=1").json()))
-    task = next(iter(ask_flower(visit, "/api/tasks?limit=1").json()))
+    worker = first_in(visit, "/api/workers?refresh=1")
+    task = first_in(visit, "/api/tasks?limit=1")
     return [path.format(worker=worker, task=task) for path in paths.split()]
+
+
+def first_in(visit: Visit, path: str) -> str:
+    """The first name of a list of Flower's, which hears of things a moment after they happened."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for name in ask_flower(visit, path).json():
+            return str(name)
+        time.sleep(0.2)
+    raise AssertionError(f"Flower lists nothing at {path}")
 
 
 def ask_flower(visit: Visit, path: str, method: str = "GET") -> requests.Response:
