@@ -87,7 +87,9 @@ def _names_a_secret(name: str) -> bool:
 
 
 def _redact_value(value: Any, depth: int) -> Any:
-    if value is None or isinstance(value, bool | int | float):
+    if isinstance(value, str):  # most are
+        return redact_text(value)
+    if value is None or isinstance(value, (bool, int, float)):  # noqa: UP038 - a union would be built for each value
         return value
     if depth >= MAX_DEPTH:
         return "…"

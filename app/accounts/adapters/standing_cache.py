@@ -1,10 +1,11 @@
 """What was last read of a session's or key's standing, trusted for a few seconds, and marks that end the trust at once.
 
 Postgres always decides. A process trusts what it read for `trust_seconds`, unless the cache Redis holds a mark saying
-that something about it has changed; each standing asks at most once in `LOOK_SECONDS`. Marks live just longer than the
-trust. A flush takes the marks away, and with them the epoch, a random word that each entry keeps from its reading:
-under another one it is not trusted. So only a Redis that does not answer costs promptness: a revoked token then works
-for at most `trust_seconds` more.
+that something about it has changed; each standing asks at most once in `LOOK_SECONDS`. Whoever marks waits that long,
+so that once a revocation is answered, nobody trusts a look from before it. Marks live just longer than the trust. A
+flush takes the marks away, and with them the epoch, a random word that each entry keeps from its reading: under another
+one it is not trusted. So only a Redis that does not answer costs promptness: a revoked token then works for at most
+`trust_seconds` more.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from app.core.logging import get_logger
 
 PREFIX = "wk:changed:"
 EPOCH = "wk:standing_epoch"
-LOOK_SECONDS = 0.005
+LOOK_SECONDS = 0.025
 MAX_ENTRIES = 20_000
 REDIS_PAUSE_SECONDS = 1.0
 USE_SECONDS = 60.0
@@ -54,10 +55,18 @@ class Entry:
 class StandingCache:
     """One a process, for all kinds of standing. Threads share it: each touch of its dictionaries is one operation."""
 
-    def __init__(self, redis: Redis, *, trust_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        trust_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._redis = redis
         self._trust_seconds = trust_seconds
         self._clock = clock
+        self._wait = wait
         self._entries: dict[str, Entry] = {}
         self._used: dict[str, float] = {}
         self._redis_paused_until = 0.0
@@ -87,7 +96,10 @@ class StandingCache:
         return standing
 
     def mark_changed(self, *subjects: str) -> None:
-        """To be called after the commit of a change to a session, a key or a user: everybody asks Postgres again."""
+        """To be called after the commit of a change to a session, a key or a user: everybody asks Postgres again.
+
+        Returns when everybody does: LOOK_SECONDS later.
+        """
         self._entries.clear()
         if self._trust_seconds <= 0:
             return
@@ -98,6 +110,8 @@ class StandingCache:
                 pipeline.execute()
         except RedisError:
             log.warning("accounts.mark_lost", subjects=subjects)
+            return
+        self._wait(LOOK_SECONDS)
 
     def is_use_due(self, name: str) -> bool:
         """True at most once a minute for each name: when to note that a key was used."""

@@ -63,9 +63,10 @@ def _end(_error: BaseException | None) -> None:
 def _set_headers(response: Response, production: bool) -> None:
     headers = response.headers
     present = {name.lower() for name, _ in headers}
-    wanted = PRODUCTION_HEADERS if production else SECURITY_HEADERS
     # One pass over what is there: werkzeug's own `setdefault` makes one for each name.
-    headers.extend([(name, value) for name, value in wanted if name.lower() not in present])
+    for name, value in PRODUCTION_HEADERS if production else SECURITY_HEADERS:
+        if name.lower() not in present:
+            headers.add(name, value)
     headers.add("X-Request-ID", g.request_id)
     if g.get("principal") is not None and "no-store" not in headers["Cache-Control"]:
         response.vary.update(("Authorization", "X-API-Key"))

@@ -12,6 +12,7 @@ from flask_sqlalchemy import SQLAlchemy
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.core.db import Base, engine_options, ping_after_rest
+from app.core.http.answer import Answer
 from app.core.http.api import Api, install_api
 from app.core.http.docs import install_docs
 from app.core.http.guard import Authenticator, install_guard
@@ -65,6 +66,8 @@ class Shell:
 
 class App(Flask):
     """Flask without coroutines: asking each function of each request whether it is one costs a fiftieth of the time."""
+
+    response_class = Answer
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """The function itself."""

@@ -39,8 +39,7 @@ def commit_request() -> None:
         failpoint("api.commit.before")
         session.commit()
         failpoint("api.commit.after")
-    callbacks, g.after_commit = _callbacks(), []
-    for callback in callbacks:
+    for callback in g.pop("after_commit", ()):
         try:
             callback()
         except Exception:  # the change is committed, so the request succeeds whatever this does
@@ -49,7 +48,7 @@ def commit_request() -> None:
 
 def rollback_request() -> None:
     """Give up what was not committed, and the callbacks that waited for it; a dead connection is thrown away."""
-    g.after_commit = []
+    g.pop("after_commit", None)
     session = current_session()
     try:
         session.rollback()

@@ -15,6 +15,7 @@ from sqlalchemy import Row
 
 from app.core.clock import utc_now
 from app.core.errors import AppError, BadRequest, Forbidden, InvalidInput
+from app.core.http.answer import Answer
 from app.core.http.field_errors import field_errors
 from app.core.http.guard import current_principal
 from app.core.http.problems import type_uri
@@ -59,7 +60,7 @@ def edge() -> JobsEdge:
 
 def reply(body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON as it is: a replayed answer was made long ago, so no schema dumps it again."""
-    return Response(msgspec.json.encode(body), status, headers, content_type="application/json")
+    return Answer(msgspec.json.encode(body), status, headers, content_type="application/json")
 
 
 def show(job: Row[Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ disk are shared by all who came meanwhile.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from threading import Event, Lock
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import Engine, Row
@@ -26,7 +26,7 @@ class _Waiting:
     """One request's job, and what became of it."""
 
     row: dict[str, Any]
-    turn: Event = field(default_factory=Event)
+    turn: Lock = field(default_factory=Lock)  # held until it is this request's turn: an Event costs several locks
     leads: bool = False
     inserted: Row[Any] | None = None
     error: Exception | None = None
@@ -51,11 +51,12 @@ class GroupCommit:
         or nobody knows.
         """
         mine = _Waiting(row_of(job))
+        mine.turn.acquire()
         with self._lock:
             self._waiting.append(mine)
             mine.leads, self._led = not self._led, True
         if not mine.leads:
-            mine.turn.wait()
+            mine.turn.acquire()
         if mine.leads:
             self._lead()
         if mine.error is not None:
@@ -74,9 +75,10 @@ class GroupCommit:
                 self._led = successor is not None
             if successor is not None:
                 successor.leads = True
-                successor.turn.set()
+                successor.turn.release()
             for one in group:
-                one.turn.set()
+                if not one.leads:
+                    one.turn.release()
 
     def _insert(self, group: list[_Waiting]) -> None:
         try:
