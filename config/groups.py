@@ -54,7 +54,7 @@ class JobsSettings(Group):
 
     lease_seconds: float = Field(30.0, ge=1.0, description="a claim without a heartbeat for so long is taken back")
     poll_seconds: float = Field(0.05, ge=0.01, description="the dispatcher's net under lost wake-ups")
-    wake_gap_seconds: float = Field(0.005, ge=0.0, description="at most one wake-up message in this time")
+    wake_gap_seconds: float = Field(0.01, ge=0.0, description="at most one wake-up message in this time")
     window_min: int = Field(200, ge=1, description="published, unclaimed messages a queue: at least this many")
     window_per_worker: int = Field(4, ge=1, description="... or this many times its concurrency")
     resend_after_seconds: float = Field(2.0, ge=0.2, description="a message missing for so long is sent again")

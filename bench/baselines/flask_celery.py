@@ -1,4 +1,4 @@
-"""What most projects write: validate, INSERT, commit, and `apply_async` to Celery before the answer.
+"""The lean floor with a publish: validate, INSERT, commit, and `apply_async` to Celery before the answer.
 
 The row is `bench/baselines/flask_insert.py`'s; the task gets its id. Should the process die between the commit and the
 publish, the row is there and nobody works on it.

@@ -210,17 +210,17 @@ def add(url: str, kind: str, queue: Queue, *, priority: int = 5) -> Any:
 def test_a_full_queue_takes_more_once_it_has_room(session: Session, engine: Engine) -> None:
     now = 0.0
     backlogs = Backlogs(2, clock=lambda: now)
-    backlogs.check(session, Queue.DEFAULT)
+    backlogs.check(lambda: session, Queue.DEFAULT)
     for _ in range(2):
         add(str(engine.url.render_as_string(hide_password=False)), "test.echo", Queue.DEFAULT)
-    backlogs.check(session, Queue.DEFAULT)  # the count is still good
+    backlogs.check(lambda: session, Queue.DEFAULT)  # the count is still good
     now += COUNTED_FOR_SECONDS
     with pytest.raises(QueueFull):
-        backlogs.check(session, Queue.DEFAULT)
-    backlogs.check(session, Queue.LIQUIDATION)
+        backlogs.check(lambda: session, Queue.DEFAULT)
+    backlogs.check(lambda: session, Queue.LIQUIDATION)
     session.execute(text("DELETE FROM jobs"))
     now += COUNTED_FOR_SECONDS
-    backlogs.check(session, Queue.DEFAULT)
+    backlogs.check(lambda: session, Queue.DEFAULT)
 
 
 @pytest.fixture

@@ -12,17 +12,18 @@ from app.accounts.errors import KeyRefused, TokenExpired, TokenRevoked
 from app.accounts.queries import api_keys, sessions
 from app.accounts.services.api_keys import split_key
 from app.accounts.types import Claims, KeyStanding, principal_id
+from app.core.db import OpenSession
 from app.core.http.principal import ADMIN, Principal
 
 
-def authenticate_token(session: Session, cache: StandingCache, claims: Claims) -> Principal:
+def authenticate_token(open_session: OpenSession, cache: StandingCache, claims: Claims) -> Principal:
     """The user of an access token whose signature was checked; raises TokenRevoked when its session or user has ended.
 
     Scopes are the user's present ones, not those at sign-in. The token's signature was checked by this machine's clock,
     which may be slow: by the database's it must not have expired either (TokenExpired).
     """
     session_id = claims.session_id
-    standing = cache.recall(f"session:{session_id}", lambda: sessions.find_standing(session, session_id))
+    standing = cache.recall(f"session:{session_id}", lambda: sessions.find_standing(open_session(), session_id))
     if standing is None or standing.revoked_at is not None or not standing.is_active:
         raise TokenRevoked()
     if standing.user_id != claims.user_id:

@@ -7,6 +7,7 @@ calls `commit_request()`. What must happen only once the change is certain goes 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flask import Flask, Response, current_app, g
 from flask_sqlalchemy import SQLAlchemy
@@ -21,9 +22,8 @@ log = get_logger(__name__)
 
 
 def current_session() -> Session:
-    """The session of this request; it takes a connection with its first statement."""
-    database: SQLAlchemy = current_app.extensions["sqlalchemy"]
-    session: Session = database.session()
+    """The session of this request, made at the first call; it takes a connection with its first statement."""
+    session: Session = _sessions()()
     return session
 
 
@@ -34,10 +34,9 @@ def after_commit(callback: Callable[[], object]) -> None:
 
 def commit_request() -> None:
     """Commit now and run the callbacks; the request may go on in a new transaction. Raises what the database raises."""
-    session = current_session()
-    if session.in_transaction():
+    if _has_session() and current_session().in_transaction():
         failpoint("api.commit.before")
-        session.commit()
+        current_session().commit()
         failpoint("api.commit.after")
     for callback in g.pop("after_commit", ()):
         try:
@@ -49,6 +48,8 @@ def commit_request() -> None:
 def rollback_request() -> None:
     """Give up what was not committed, and the callbacks that waited for it; a dead connection is thrown away."""
     g.pop("after_commit", None)
+    if not _has_session():
+        return
     session = current_session()
     try:
         session.rollback()
@@ -72,6 +73,15 @@ def _finish(response: Response) -> Response:
         rollback_request()
         return on_unforeseen(error)
     return response
+
+
+def _sessions() -> Any:
+    database: SQLAlchemy = current_app.extensions["sqlalchemy"]
+    return database.session
+
+
+def _has_session() -> bool:
+    return bool(_sessions().registry.has())
 
 
 def _callbacks() -> list[Callable[[], object]]:

@@ -65,9 +65,8 @@ def reply(body: dict[str, Any], status: int = 200, headers: Mapping[str, str] | 
 
 def show(job: Row[Any]) -> dict[str, Any]:
     """A job's row as JSON, in the shape of JobSchema."""
-    row = job._mapping
-    shown = {name: row[name] for name in SHOWN if name in row}
-    shown |= {
+    row = job._asdict()
+    shown = {name: row[name] for name in SHOWN if name in row} | {
         "status": view_status(job),
         "done": Status(job.status) in TERMINAL,
         "links": {"self": f"/v1/jobs/{job.id}"},

@@ -51,13 +51,13 @@ def submit(body: dict[str, Any]) -> Response:
     job = new_job(body, submission(key))
 
     if key is None and edge().together.takes(job.kind):
-        edge().backlogs.check(current_session(), job.kind.queue)
+        edge().backlogs.check(current_session, job.kind.queue)
         row = edge().together.enqueue(job)
         edge().waker.wake(job.kind.queue)
         return accepted(show(row), False)
 
     def act() -> dict[str, Any]:
-        edge().backlogs.check(current_session(), job.kind.queue)
+        edge().backlogs.check(current_session, job.kind.queue)
         return show(enqueue_row(current_session(), job))
 
     answer, replayed = at_most_once(key, "POST /v1/jobs", act)
@@ -131,7 +131,7 @@ def retry(job_id: UUID) -> Response:
         kind = edge().menu.kinds.get(old.kind)
         allow(kind)
         if kind is not None:
-            edge().backlogs.check(session, kind.queue)
+            edge().backlogs.check(current_session, kind.queue)
         new_id = control.retry_job(session, job_id, edge().menu, principal=None, request_id=g.request_id)
         return show(reading.get_job(session, new_id, principal=None))
 

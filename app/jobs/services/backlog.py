@@ -8,6 +8,7 @@ from threading import Lock
 
 from sqlalchemy.orm import Session
 
+from app.core.db import OpenSession
 from app.jobs.errors import QueueFull
 from app.jobs.queries import backlog as queries
 from app.jobs.types import Queue
@@ -31,11 +32,11 @@ class Backlogs:
         self._full: dict[Queue, bool] = {}
         self._good_until: dict[Queue, float] = {}
 
-    def check(self, session: Session, queue: Queue) -> None:
+    def check(self, open_session: OpenSession, queue: Queue) -> None:
         """Raise QueueFull when the queue was full at its last count. Counts anew, in one thread, when that is old."""
         if self._clock() >= self._good_until.get(queue, 0.0) and self._counting.acquire(blocking=False):
             try:
-                self._count(session, queue)
+                self._count(open_session(), queue)
             finally:
                 self._counting.release()
         if self._full.get(queue, False):

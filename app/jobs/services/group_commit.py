@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Engine, Row
+from sqlalchemy import Connection, Engine, Row
 from sqlalchemy.exc import DataError, IntegrityError
 
 from app.core.failpoints import failpoint
@@ -40,6 +40,7 @@ class GroupCommit:
         self._lock = Lock()
         self._waiting: list[_Waiting] = []
         self._led = False
+        self._connection: Connection | None = None
 
     @staticmethod
     def takes(kind: JobKind) -> bool:
@@ -70,15 +71,22 @@ class GroupCommit:
         try:
             self._insert(group)
         finally:
-            with self._lock:
-                successor = self._waiting[0] if self._waiting else None
-                self._led = successor is not None
-            if successor is not None:
-                successor.leads = True
-                successor.turn.release()
+            self._hand_over()
             for one in group:
                 if not one.leads:
                     one.turn.release()
+
+    def _hand_over(self) -> None:
+        """Let the next one lead, and have the connection; without a next one the pool gets it back."""
+        with self._lock:
+            successor = self._waiting[0] if self._waiting else None
+            self._led = successor is not None
+            if successor is None and self._connection is not None:
+                self._connection.close()
+                self._connection = None
+        if successor is not None:
+            successor.leads = True
+            successor.turn.release()
 
     def _insert(self, group: list[_Waiting]) -> None:
         try:
@@ -95,9 +103,16 @@ class GroupCommit:
                 one.error = error
 
     def _insert_together(self, group: list[_Waiting]) -> None:
-        with self._engine.connect() as connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        try:
             failpoint("api.commit.before")
-            inserted = insert_jobs(connection, [one.row for one in group])
+            inserted = insert_jobs(self._connection, [one.row for one in group])
+            self._connection.commit()  # of SQLAlchemy's own account: the statement has committed itself
             failpoint("api.commit.after")
+        except Exception:
+            self._connection.close()
+            self._connection = None
+            raise
         for one in group:
             one.inserted = inserted[one.row["id"]]

@@ -78,7 +78,7 @@ def submit_all(
             return item
         try:
             job = new_job(item, asked)
-            asked.backlogs.check(session, job.kind.queue)
+            asked.backlogs.check(lambda: session, job.kind.queue)
         except AppError as error:
             return error
         return job
