@@ -20,7 +20,7 @@ from app.jobs.services.dispatch import SWEPT_AT_ONCE
 from app.jobs.types import JobFilter, Queue
 
 BAR = 1.5
-CLAIMS = 50
+CLAIMS = 150
 WINDOW = 200
 ARCHIVED = 10_000
 LIMIT = 51  # a page of fifty, and the row that tells there is more

@@ -22,7 +22,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base, new_id
-from app.jobs.types import LIVE, RARE, TERMINAL, Status
+from app.jobs.types import BUSY, LIVE, TERMINAL, UNLUCKY, Status
 
 Moment = TIMESTAMP(timezone=True)
 NOW = text("statement_timestamp()")
@@ -97,9 +97,7 @@ class Job(JobColumns, Base):
             "uq_jobs_serial_key_busy",
             "serial_key",
             unique=True,
-            postgresql_where=text(
-                f"serial_key IS NOT NULL AND {in_list(frozenset({Status.RUNNING, Status.IN_DOUBT}))}"
-            ),
+            postgresql_where=text(f"serial_key IS NOT NULL AND {in_list(BUSY)}"),
         ),
         # A serial key's live jobs in their order: who is next, and is anybody before me.
         Index(
@@ -126,7 +124,8 @@ class Job(JobColumns, Base):
             postgresql_where=text("status = 'queued' AND dispatched_at IS NOT NULL"),
         ),
         # Which leases hold, and lists by status. `lease_until` is in no index, so that a heartbeat touches none.
-        Index("ix_jobs_status_id", "status", "id", postgresql_where=text(in_list(RARE))),
+        Index("ix_jobs_busy", "status", "id", postgresql_where=text(in_list(BUSY))),
+        Index("ix_jobs_unlucky", "status", "id", postgresql_where=text(in_list(UNLUCKY))),
         Index(
             "ix_jobs_expiry",
             "expires_at",
@@ -155,7 +154,7 @@ class ArchivedJob(JobColumns, Base):
     __table_args__ = (
         Index("ix_jobs_archive_principal_id", "principal", "id"),
         Index("ix_jobs_archive_principal_status_id", "principal", "status", "id"),
-        Index("ix_jobs_archive_status_id", "status", "id", postgresql_where=text(in_list(RARE))),
+        Index("ix_jobs_archive_status_id", "status", "id", postgresql_where=text(in_list(BUSY | UNLUCKY))),
         Index("ix_jobs_archive_schedule_id", "schedule", "id", postgresql_where=text("schedule IS NOT NULL")),
         {"postgresql_partition_by": "RANGE (finished_at)"},
     )

@@ -42,8 +42,10 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 }
 TERMINAL = frozenset(status for status, following in TRANSITIONS.items() if not following)
 LIVE = frozenset(Status) - TERMINAL
-RARE = frozenset(Status) - {Status.QUEUED, Status.SUCCEEDED}
-"""What most jobs never are, or only for a moment: an index of these alone costs nearly nothing to keep."""
+BUSY = frozenset({Status.RUNNING, Status.IN_DOUBT})
+"""What a job is only for a moment: an index of these stays small, so that a claim's entry in it costs one page."""
+UNLUCKY = TERMINAL - {Status.SUCCEEDED}
+"""How few jobs end: an index of these costs nearly nothing to keep."""
 
 
 class Queue(StrEnum):

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, TextClause, and_, func, or_, 
 from sqlalchemy.orm import Session
 
 from app.jobs.models import ArchivedJob, Job, in_list
-from app.jobs.types import RARE, JobFilter
+from app.jobs.types import BUSY, UNLUCKY, JobFilter
 
 MOST_WALKED = 500
 """Rows of each table that one page looks at: what several filters together leave out costs no more than this."""
@@ -115,7 +115,7 @@ def _walked_by(wanted: JobFilter) -> tuple[str, ...]:
         return ("schedule",)
     if wanted.principal is not None:
         return ("principal",) if wanted.status is None else ("principal", "status")
-    return ("status",) if wanted.status in RARE else ()
+    return ("status",) if wanted.status in BUSY | UNLUCKY else ()
 
 
 def left_out_by(wanted: JobFilter) -> list[str]:
@@ -144,7 +144,7 @@ def _walk_bounds(
     if walked_by == ("schedule",):
         yield model.schedule.is_not(None)
     elif walked_by == ("status",):
-        yield text(in_list(RARE))
+        yield text(in_list(BUSY if wanted.status in BUSY else UNLUCKY))
 
 
 def _newest_first(columns: Any, walked_by: Sequence[str]) -> list[ColumnElement[Any]]:
