@@ -181,20 +181,19 @@ def index(
         raise click.BadParameter("it ends before it starts", param_hint="--to")
     read = settings()
     service("app.ops.services.database").wait_for_database(read.database_url.get_secret_value(), 2.0)
-    context = service("tasks.indexing").indexing_runtime(read, file, rpc_url)
-    name = Path(file).stem
+    context = service("tasks.indexing").indexing(read, file, rpc_url)
     stop = service("threading").Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     service("app.chain.services.cli_index").run_index(
         context.engine,
-        context.chain.providers,
-        context.protocols[name].contract_set,
+        context.providers,
+        context.contracts,
         output=sys.stdout,
         progress=sys.stderr,
         stop=stop,
-        options=context.chain.options,
-        projections=context.chain.projections,
+        options=context.options,
+        projections=context.projections,
         from_block=from_block,
         to_block=to_block,
         follow=follow,

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, inspect
-from sqlalchemy.pool import NullPool
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,12 +25,3 @@ def upgrade(url: str, revision: str = "head") -> None:
 def downgrade(url: str, revision: str = "base") -> None:
     """Take the database at `url` down to `revision`."""
     command.downgrade(alembic_config(url), revision)
-
-
-def is_empty(url: str) -> bool:
-    """True for a database without our tables."""
-    engine = create_engine(url, poolclass=NullPool)
-    try:
-        return not inspect(engine).has_table("alembic_version")
-    finally:
-        engine.dispose()

@@ -1,23 +1,64 @@
-"""What `manage.py index` works with: a runtime of its own that follows one protocol file."""
+"""What `manage.py index` works with: a protocol file, a database and a node. Nothing else is loaded: it starts soon."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from pydantic import SecretStr
+from sqlalchemy import Engine
 
-import migrations
+from app.chain.adapters import from_settings
+from app.chain.adapters.providers import Providers
+from app.chain.services.parts import index_options, load_protocols
+from app.chain.types.blocks import ContractSet, Projection
+from app.chain.types.indexing import IndexOptions
+from app.chain.types.protocols import Protocol
+from app.core.db import has_tables, make_engine
 from config.settings import Settings
-from tasks.runtime import Runtime
 
 
-def indexing_runtime(read: Settings, file: str, rpc_url: str | None) -> Runtime:
-    """A runtime for the chain that the protocol file names; an empty database gets its tables first."""
+@dataclass(frozen=True, slots=True)
+class Indexing:
+    """One protocol to index."""
+
+    engine: Engine
+    providers: Providers
+    contracts: ContractSet
+    options: IndexOptions
+    projections: Mapping[str, Sequence[Projection]]
+
+
+def indexing(read: Settings, file: str, rpc_url: str | None) -> Indexing:
+    """The means to follow the protocol file on the chain that it names; an empty database gets its tables first."""
     url = read.database_url.get_secret_value()
-    if migrations.is_empty(url):
-        migrations.upgrade(url)
+    engine = make_engine(url)
+    if not has_tables(engine):
+        import_module("migrations").upgrade(url)  # Alembic takes longer to load than a range to read
+    protocol = load_protocols([file], read.chain.deployment_file, os.environ)[Path(file).stem]
     nodes = {"rpc_urls": (SecretStr(rpc_url),)} if rpc_url else {}
-    chain = read.chain.model_copy(update={"protocol_files": (file,), **nodes})
-    followed = Runtime(read.model_copy(update={"chain": chain})).protocols[Path(file).stem]
-    own = chain.model_copy(update={"chain_id": followed.contract_set.chain_id})
-    return Runtime(read.model_copy(update={"chain": own}))
+    chain = read.chain.model_copy(update={"chain_id": protocol.contract_set.chain_id, **nodes})
+    return Indexing(
+        engine=engine,
+        providers=from_settings(chain),
+        contracts=protocol.contract_set,
+        options=index_options(
+            finality=chain.finality,
+            header_depth=chain.header_depth,
+            max_range_blocks=chain.max_range_blocks,
+            halt_on_deep_fork=chain.halt_on_deep_fork,
+        ),
+        projections=_projections(protocol),
+    )
+
+
+def _projections(protocol: Protocol) -> Mapping[str, Sequence[Projection]]:
+    """Those that the protocol's events feed, and with them their features, which the others do without."""
+    if "perps" not in protocol.sections:
+        return {}
+    projection = import_module("app.perps.services.projection").PerpsProjection
+    found = import_module("app.perps.services.protocols").perps_protocols([protocol])
+    return {protocol.name: [projection(one) for one in found]}

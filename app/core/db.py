@@ -18,6 +18,7 @@ LOCK_TIMEOUT_MS = 10_000
 SILENCE_MS = 30_000
 IDLE_IN_TRANSACTION_MS = 60_000
 PING_AFTER_SECONDS = 1.0
+MIGRATED = text("SELECT to_regclass('alembic_version')")
 WRITTEN = text("SELECT pg_current_xact_id_if_assigned()")  # a transaction gets an id with its first write or row lock
 
 # SQLSTATEs with which the server says that it cannot work now, whoever asks: out of connections, memory or disk;
@@ -76,6 +77,12 @@ def make_engine(url: str, *, pool_size: int = 2) -> Engine:
     engine = create_engine(url, **engine_options(pool_size))
     ping_after_rest(engine)
     return engine
+
+
+def has_tables(engine: Engine) -> bool:
+    """False for a database that no migration has touched."""
+    with engine.connect() as connection:
+        return connection.scalar(MIGRATED) is not None
 
 
 def ping_after_rest(engine: Engine) -> None:

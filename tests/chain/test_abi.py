@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from eth_abi.abi import decode, encode
-from eth_abi.exceptions import DecodingError
+from eth_abi.exceptions import ABITypeError, DecodingError, ParseError, PredicateMappingError
+from eth_abi.registry import registry
 from eth_utils.crypto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.chain.errors import MalformedEvent, UnsupportedAbi
-from app.chain.maths.abi import EventAbi, compile_event, compile_events
+from app.chain.maths.abi import EventAbi, compile_event, compile_events, is_type
 from app.chain.types.blocks import Log
 
 STATIC = (
@@ -177,3 +179,49 @@ def test_functions_and_anonymous_events_are_passed_over() -> None:
 def test_unnamed_arguments_are_named_by_their_place() -> None:
     event = compile_event({"name": "E", "inputs": [{"name": "", "type": "bool"}, {"type": "uint8"}]})
     assert event.decode(a_log(event, (), bytes(63) + b"\x05")) == {"arg0": False, "arg1": 5}
+
+
+def known_to_eth_abi(text: str) -> bool:
+    try:
+        registry.get_decoder(text)  # type: ignore[no-untyped-call]
+    except (ABITypeError, ParseError, PredicateMappingError):
+        return False
+    return True
+
+
+PIECES = [
+    "uint",
+    "int",
+    "fixed",
+    "bytes",
+    "address",
+    "bool",
+    "string",
+    "function",
+    "tuple",
+    "8",
+    "7",
+    "256",
+    "32",
+    "33",
+]
+PIECES += ["33", "0", "128x18", "128x80", "128x81", "[", "]", "[]", "[2]", "[0]", "(", ")", ",", " "]
+
+
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=7).map("".join))
+def test_a_type_is_one_for_eth_abi_too(text: str) -> None:
+    # `int` alone is an alias to eth-abi; in a signature it is written out, and comes here as int256.
+    aliases = r"(?<![a-z])(u?int|u?fixed)(?![0-9a-z])"
+    if not re.search(aliases, text):
+        assert is_type(text) == known_to_eth_abi(text)
+
+
+@given(
+    st.recursive(
+        st.sampled_from([*STATIC, *DYNAMIC]),
+        lambda inner: st.lists(inner, min_size=1, max_size=3).map(lambda parts: f"({','.join(parts)})[]"),
+    )
+)
+def test_every_nesting_is_a_type(text: str) -> None:
+    assert is_type(text)
+    assert known_to_eth_abi(text)

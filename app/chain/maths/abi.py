@@ -10,14 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
-from eth_abi.codec import ABIDecoder
-from eth_abi.decoding import AddressDecoder
-from eth_abi.exceptions import ABITypeError, DecodingError, ParseError, PredicateMappingError
-from eth_abi.registry import BaseEquals
-from eth_abi.registry import registry as standard_registry
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from app.chain.errors import MalformedEvent, UnsupportedAbi
 from app.chain.types.blocks import Log
@@ -26,6 +22,12 @@ WORD = 32
 MAX_TOPICS = 4
 _INTEGER = re.compile(r"(u?)int([0-9]+)\Z")
 _BYTES = re.compile(r"bytes([0-9]+)\Z")
+_BITS = "|".join(str(bits) for bits in range(8, 257, 8))
+_NUMBER = rf"u?int(?:{_BITS})|u?fixed(?:{_BITS})x(?:[1-9]|[1-7][0-9]|80)"
+_ARRAYS = r"(?:\[(?:[1-9][0-9]*)?\])*"
+_FLAT = rf"(?:address|bool|string|function|bytes(?:[1-9]|[12][0-9]|3[0-2])?|{_NUMBER}){_ARRAYS}"
+_LEAF = re.compile(_FLAT)
+_FLAT_TUPLE = re.compile(rf"\({_FLAT}(?:,{_FLAT})*\){_ARRAYS}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +45,6 @@ class _Argument:
     name: str
     type: str
     indexed: bool
-
-
-class _RawAddress(AddressDecoder):
-    """Addresses as the twenty bytes they are, like our own slicers give them."""
-
-    decoder_fn = staticmethod(bytes)  # type: ignore[assignment]  # typed as giving text
-
-
-_REGISTRY = standard_registry.copy()  # type: ignore[no-untyped-call]
-_REGISTRY.unregister_decoder("address")
-_REGISTRY.register_decoder(BaseEquals("address"), _RawAddress, label="address")  # type: ignore[no-untyped-call]
-_CODEC = ABIDecoder(_REGISTRY)
 
 
 def compile_events(abi: Sequence[Mapping[str, Any]]) -> list[EventAbi]:
@@ -77,7 +67,7 @@ def compile_event(entry: Mapping[str, Any]) -> EventAbi:
         raise UnsupportedAbi(f"An event of the ABI lacks its name or inputs: {dict(entry)!r:.200}") from error
     signature = f"{name}({','.join(argument.type for argument in arguments)})"
     _check(signature, arguments)
-    return EventAbi(name, signature, keccak(text=signature), _generate(name, arguments))
+    return EventAbi(name, signature, keccak(signature.encode()), _generate(name, arguments))
 
 
 def canonical_type(item: Mapping[str, Any]) -> str:
@@ -89,6 +79,15 @@ def canonical_type(item: Mapping[str, Any]) -> str:
     return re.sub(r"^(u?int)(?=\[|\Z)", r"\g<1>256", written)
 
 
+def is_type(text: str) -> bool:
+    """Whether this is a type of the contract ABI, structs written as tuples."""
+    while not _LEAF.fullmatch(text):
+        text, tuples = _FLAT_TUPLE.subn("bool", text)  # the innermost ones first
+        if not tuples:
+            return False
+    return True
+
+
 def _check(signature: str, arguments: Sequence[_Argument]) -> None:
     names = [argument.name for argument in arguments]
     if len(set(names)) != len(names):
@@ -96,10 +95,8 @@ def _check(signature: str, arguments: Sequence[_Argument]) -> None:
     if sum(argument.indexed for argument in arguments) >= MAX_TOPICS:
         raise UnsupportedAbi(f"{signature} has more than three indexed arguments.")
     for argument in arguments:
-        try:
-            _REGISTRY.get_decoder(argument.type)
-        except (ParseError, ABITypeError, PredicateMappingError) as error:
-            raise UnsupportedAbi(f"{signature}: the type {argument.type} of {argument.name} is not known.") from error
+        if not is_type(argument.type):
+            raise UnsupportedAbi(f"{signature}: the type {argument.type} of {argument.name} is not known.")
 
 
 def _generate(name: str, arguments: Sequence[_Argument]) -> Callable[[Log], dict[str, Any]]:
@@ -168,10 +165,8 @@ def _word_lines(target: str, argument: _Argument, word: str) -> list[str]:
 
 def _dynamic(name: str, types: Sequence[str]) -> Callable[[bytes], tuple[Any, ...]]:
     def decode(data: bytes) -> tuple[Any, ...]:
-        try:
-            values: tuple[Any, ...] = _CODEC.decode(types, data, strict=False)
-        except (DecodingError, UnicodeDecodeError, OverflowError) as error:
-            raise MalformedEvent(f"{name}: data does not fit the ABI ({error!s:.200}).") from error
+        # eth-abi takes longer to load than a range to read, and most events never need it.
+        values: tuple[Any, ...] = import_module("app.chain.maths.dynamic_abi").decode(name, types, data)
         return values
 
     return decode

@@ -6,11 +6,11 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from eth_utils.address import is_checksum_address
 
 from app.chain.errors import InvalidProtocol, UnsupportedAbi
 from app.chain.maths.abi import EventAbi, compile_events
@@ -148,7 +148,8 @@ def _addresses(written: str | Sequence[str], key: str) -> tuple[bytes, ...]:
         if not _ADDRESS.fullmatch(address):
             raise InvalidProtocol(f"{key}: {address!r} is not an address (0x and 40 hexadecimal digits).")
         mixed = address[2:] not in (address[2:].lower(), address[2:].upper())
-        if mixed and not is_checksum_address(address):
+        # eth-utils takes long to load, and most files have no such address.
+        if mixed and not import_module("eth_utils.address").is_checksum_address(address):
             raise InvalidProtocol(f"{key}: the capitals of {address} do not fit its checksum; a digit is wrong.")
     unique = tuple(dict.fromkeys(bytes.fromhex(address[2:]) for address in addresses))
     if not unique or len(unique) != len(addresses):

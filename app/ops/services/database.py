@@ -1,17 +1,14 @@
-"""Is the database there, and at which revision?"""
+"""Is the database there?"""
 
 from __future__ import annotations
 
 import time
 
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-import migrations
 from app.ops.errors import DatabaseUnreachable
 
 POLL_SECONDS = 0.5
@@ -34,11 +31,3 @@ def wait_for_database(url: str, seconds: float) -> None:
                     " start it, or mend DATABASE_URL."
                 ) from None
         time.sleep(POLL_SECONDS)
-
-
-def revisions(url: str) -> tuple[str | None, str | None]:
-    """The revision the database is at, and the newest one there is."""
-    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 3})
-    with engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-    return current, ScriptDirectory.from_config(migrations.alembic_config(url)).get_current_head()

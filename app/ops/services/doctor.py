@@ -16,9 +16,10 @@ from app.core.redis import make_redis
 from app.ops.adapters import embedded_anvil, process_table
 from app.ops.adapters.run_folder import RunFolder
 from app.ops.errors import DatabaseUnreachable, OpsError
-from app.ops.services.database import revisions, wait_for_database
+from app.ops.services.database import wait_for_database
 from app.ops.services.environment import is_given, read_settings
 from app.ops.services.ports import public_port
+from app.ops.services.revisions import revisions
 from app.ops.services.stack import embedded_servers
 from config.settings import Settings
 
