@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -80,7 +81,8 @@ def read_window(
     received = provider.bytes_received
     logs = _read_logs(provider, contracts, headers[0], headers[-1], settled)
     size = provider.bytes_received - received
-    found = sorted([_log(provider, log) for log in logs], key=lambda log: (log.block_number, log.log_index))
+    found = _converted(provider, logs)
+    found.sort(key=attrgetter("block_number", "log_index"))
     return Window(headers, tuple(found), size)
 
 
@@ -119,22 +121,51 @@ def _header(provider: Provider, block: _Block) -> Header:
         raise NodeAnswerInvalid(f"{provider.name} answered a malformed header: {error}.") from None
 
 
-def _log(provider: Provider, log: _Log) -> Log:
-    if log.removed:
-        raise NodeInconsistent(f"{provider.name} answered a log of a block that was removed from the chain.")
+class _Words(dict[str, bytes]):
+    """Hex as bytes, each text once: of a window's addresses, hashes and topics most come again and again."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self._size = size
+
+    def __missing__(self, text: str) -> bytes:
+        raw = self[text] = _bytes(text, self._size)
+        return raw
+
+
+class _Numbers(dict[str, int]):
+    """The same for block numbers and places."""
+
+    def __missing__(self, text: str) -> int:
+        number = self[text] = _quantity(text)
+        return number
+
+
+def _converted(provider: Provider, logs: Sequence[_Log]) -> list[Log]:
+    """The logs in raw bytes, as they come; raises NodeAnswerInvalid, and NodeInconsistent for one that was removed."""
+    numbers, hashes, addresses = _Numbers(), _Words(HASH_BYTES), _Words(ADDRESS_BYTES)
     try:
-        return Log(
-            _quantity(log.block_number),
-            _bytes(log.block_hash, HASH_BYTES),
-            _quantity(log.log_index, INDEX_MAX),
-            _bytes(log.transaction_hash, HASH_BYTES),
-            _quantity(log.transaction_index, INDEX_MAX),
-            _bytes(log.address, ADDRESS_BYTES),
-            tuple([_bytes(topic, HASH_BYTES) for topic in log.topics[:TOPICS_MAX]]),
-            _bytes(log.data),
-        )
+        found = [
+            Log(
+                numbers[log.block_number],
+                hashes[log.block_hash],
+                numbers[log.log_index],
+                hashes[log.transaction_hash],
+                numbers[log.transaction_index],
+                addresses[log.address],
+                tuple([hashes[topic] for topic in log.topics[:TOPICS_MAX]]),
+                _bytes(log.data),
+            )
+            for log in logs
+            if not log.removed
+        ]
     except ValueError as error:
         raise NodeAnswerInvalid(f"{provider.name} answered a malformed log: {error}.") from None
+    if len(found) < len(logs):
+        raise NodeInconsistent(f"{provider.name} answered a log of a block that was removed from the chain.")
+    if any(log.log_index > INDEX_MAX or log.transaction_index > INDEX_MAX for log in found):
+        raise NodeAnswerInvalid(f"{provider.name} answered a log with a place beyond {INDEX_MAX}.")
+    return found
 
 
 def _quantity(text: str, limit: int = 2**63 - 1) -> int:

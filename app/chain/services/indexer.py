@@ -9,6 +9,8 @@ and cursor move in one transaction, from where the range was read.
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,10 +21,11 @@ from app.chain.adapters.rpc import Provider
 from app.chain.maths.forks import check_window, final_block
 from app.chain.maths.ranges import after_answer, after_refusal, first_size
 from app.chain.queries import cursors
+from app.chain.services.ahead import ahead
 from app.chain.services.recording import record
 from app.chain.services.reorgs import heal
 from app.chain.services.work import Work
-from app.chain.types.indexing import Alarm, Cursor, Heads, IndexReport
+from app.chain.types.indexing import Alarm, Cursor, Heads, IndexReport, RangeLimits, RangeSize, Window
 from app.core.db import release
 from app.core.errors import AppError
 from app.core.logging import get_logger
@@ -79,6 +82,14 @@ class _Tick:
         return cls(work, provider, heads, final, goal if last_block is None else min(last_block, goal))
 
 
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """A range that was read, and how much to ask for after it."""
+
+    window: Window
+    next_size: RangeSize
+
+
 def _look(tick: _Tick, cursor: Cursor, report: IndexReport) -> bool:
     """Read on; or, when the node's chain is not the one indexed, heal that instead and return False."""
     try:
@@ -117,45 +128,71 @@ def _check_tip(cursor: Cursor, heads: Heads) -> None:
 
 
 def _advance(tick: _Tick, cursor: Cursor, report: IndexReport) -> None:
-    """Read and record ranges up to the goal or the call's bounds."""
-    options, head = tick.work.options, tick.heads.head.number
-    deadline = time.monotonic() + options.max_seconds
+    """Read and record ranges up to the goal or the call's bounds; the next is read while one is recorded."""
+    head = tick.heads.head.number
     if cursor.next_block > tick.goal:
         cursors.looked(tick.work.session, cursor, head_block=head, final_block=tick.final_block)
         tick.work.commit()
-    while cursor.next_block <= tick.goal and report.steps < options.max_steps and time.monotonic() < deadline:
-        cursor = _step(tick, cursor, report)
+    ranges = _ranges(tick, cursor)
+    is_one = tick.goal - cursor.next_block < cursor.size.blocks
+    with closing(ranges if is_one else ahead(ranges)) as read:
+        for found in read:
+            if isinstance(found, RangeSize):
+                # At once: a worker that dies of slow answers must not begin again with the size they came for.
+                cursors.keep_size(tick.work.session, cursor, found)
+                tick.work.commit()
+            else:
+                cursor = _record(tick, cursor, found, report)
     report.next_block, report.head_block, report.final_block = cursor.next_block, head, tick.final_block
     report.behind = cursor.next_block <= tick.goal
 
 
-def _step(tick: _Tick, cursor: Cursor, report: IndexReport) -> Cursor:
-    """One range: read, held against itself and our last block, recorded. A refused range only teaches its size."""
-    work, limits = tick.work, tick.work.options.limits
-    first = cursor.next_block
-    last = min(tick.goal, first + min(cursor.size.blocks, limits.max_blocks) - 1)
-    asked = last - first + 1
-    try:
-        window = read_window(
-            tick.provider,
-            work.contracts,
-            first=first,
-            last=last,
-            known={tick.heads.head.number: tick.heads.head},
-            settled=tick.final_block is not None and last <= tick.final_block,
+def _ranges(tick: _Tick, cursor: Cursor) -> Generator[_Range | RangeSize]:
+    """One range after the other from the cursor on; for one that the node refused, the size that this taught."""
+    options, size, first = tick.work.options, cursor.size, cursor.next_block
+    deadline, steps = time.monotonic() + options.max_seconds, 0
+    while first <= tick.goal and steps < options.max_steps and time.monotonic() < deadline:
+        last = min(tick.goal, first + min(size.blocks, options.limits.max_blocks) - 1)
+        asked = last - first + 1
+        try:
+            window = _read(tick, first, last)
+        except (errors.RangeTooLarge, errors.AnswerTooLarge, errors.NodeTimeout) as refusal:
+            if asked == 1:
+                raise
+            size = _taught(size, options.limits, asked, refusal)
+            yield size
+            continue
+        size = after_answer(
+            size, options.limits, asked_blocks=asked, answer_bytes=window.answer_bytes, events=len(window.logs)
         )
-    except (errors.RangeTooLarge, errors.AnswerTooLarge, errors.NodeTimeout) as refusal:
-        if asked == 1:
-            raise
-        return _learn(work, cursor, asked, refusal)
+        yield _Range(window, size)
+        first, steps = last + 1, steps + 1
+
+
+def _read(tick: _Tick, first: int, last: int) -> Window:
+    return read_window(
+        tick.provider,
+        tick.work.contracts,
+        first=first,
+        last=last,
+        known={tick.heads.head.number: tick.heads.head},
+        settled=tick.final_block is not None and last <= tick.final_block,
+    )
+
+
+def _record(tick: _Tick, cursor: Cursor, found: _Range, report: IndexReport) -> Cursor:
+    """Hold a range against itself and our last block, and write it."""
+    window = found.window
     check_window(cursor.tip_hash, window.headers, window.logs)
-    size = after_answer(
-        cursor.size, limits, asked_blocks=asked, answer_bytes=window.answer_bytes, events=len(window.logs)
-    )
     moved, rows, malformed = record(
-        work, cursor, window, head_block=tick.heads.head.number, final_block=tick.final_block, size=size
+        tick.work,
+        cursor,
+        window,
+        head_block=tick.heads.head.number,
+        final_block=tick.final_block,
+        size=found.next_size,
     )
-    report.blocks += asked
+    report.blocks += len(window.headers)
     report.events += len(window.logs)
     report.rows += rows
     report.malformed += malformed
@@ -163,19 +200,17 @@ def _step(tick: _Tick, cursor: Cursor, report: IndexReport) -> Cursor:
     return moved
 
 
-def _learn(work: Work, cursor: Cursor, asked_blocks: int, refusal: AppError) -> Cursor:
-    """Remember that a size was refused, at once: a worker that dies of slow answers must not begin again with it."""
-    size = after_refusal(
-        cursor.size,
-        work.options.limits,
+def _taught(size: RangeSize, limits: RangeLimits, asked_blocks: int, refusal: AppError) -> RangeSize:
+    hints = refusal if isinstance(refusal, errors.RangeTooLarge) else None
+    taught = after_refusal(
+        size,
+        limits,
         asked_blocks=asked_blocks,
-        suggested_blocks=refusal.suggested_blocks if isinstance(refusal, errors.RangeTooLarge) else None,
-        cap_blocks=refusal.cap_blocks if isinstance(refusal, errors.RangeTooLarge) else None,
+        suggested_blocks=hints.suggested_blocks if hints else None,
+        cap_blocks=hints.cap_blocks if hints else None,
     )
-    log.info("range_refused", blocks=asked_blocks, next_blocks=size.blocks, code=refusal.code)
-    cursors.keep_size(work.session, cursor, size)
-    work.commit()
-    return _cursor(work)
+    log.info("range_refused", blocks=asked_blocks, next_blocks=taught.blocks, code=refusal.code)
+    return taught
 
 
 def _alarm(work: Work, trouble: AppError) -> Alarm:
