@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.chain.maths.abi import compile_events
-from bench.index_chain import BenchChain, compiled, make_chain
+from bench.index_chain import BenchChain, chain_with, compiled
 from bench.machine import describe
 from bench.report import Report, Row, compared
 from bench.stand import OURS, PLAIN, ROOT, Stand, standing
@@ -44,11 +44,8 @@ def measure(run_folder: Path, *, only: Sequence[str], runs: int, progress: Calla
     load_before = os.getloadavg()[0]
     with standing(run_folder) as stand:
         machine = describe(stand, load_before)
-        chain = make_chain(stand.folder, events=EVENTS, blocks=BLOCKS, progress=progress)
-        try:
+        with chain_with(stand.folder, events=EVENTS, blocks=BLOCKS, progress=progress) as chain:
             rows = _rows(Sides(stand, chain), only or PARTS, runs, progress)
-        finally:
-            chain.node.stop()
     return Report(bench="index", machine=machine, runs=runs, rows=rows)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import count
@@ -153,10 +154,18 @@ class Hand:
         self._session.close()
 
 
-def make_chain(folder: Path, *, events: int, blocks: int, progress: Callable[[str], None]) -> BenchChain:
-    """Start a node and put the events on it, as many in each block."""
+@contextmanager
+def chain_with(folder: Path, *, events: int, blocks: int, progress: Callable[[str], None]) -> Iterator[BenchChain]:
+    """A node with the events on it, as many in each block; it ends with the block."""
     node = EmbeddedAnvil(install_anvil(ROOT / ".run" / "node"), free_port(), folder / "anvil.log", block_seconds=None)
     node.start()
+    try:
+        yield _filled(node, events, blocks, progress)
+    finally:
+        node.stop()
+
+
+def _filled(node: EmbeddedAnvil, events: int, blocks: int, progress: Callable[[str], None]) -> BenchChain:
     hand = Hand(node.url)
     address = str(hand.send(str(compiled()["bytecode"]))["contractAddress"])
     hand.send("0x" + _selector("list_market()"), address)

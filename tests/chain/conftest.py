@@ -34,7 +34,7 @@ def contract_set(chain: Chain, **changes: Any) -> ContractSet:
     """The emitter's events as a contract set."""
     address = bytes.fromhex(chain.emitter[2:])
     watched = {
-        (address, event.topic): WatchedEvent("emitter", event.name, event.decode)
+        (address, event.topic): WatchedEvent("emitter", event.name, event.decode, event.check)
         for event in compile_events(compiled()["abi"])
     }
     values: dict[str, Any] = {"name": "emitter", "chain_id": CHAIN_ID, "start_block": 0, "watched": watched}

@@ -136,22 +136,26 @@ class _Words(dict[str, bytes]):
 class _Numbers(dict[str, int]):
     """The same for block numbers and places."""
 
+    def __init__(self, limit: int = 2**63 - 1):
+        super().__init__()
+        self._limit = limit
+
     def __missing__(self, text: str) -> int:
-        number = self[text] = _quantity(text)
+        number = self[text] = _quantity(text, self._limit)
         return number
 
 
 def _converted(provider: Provider, logs: Sequence[_Log]) -> list[Log]:
     """The logs in raw bytes, as they come; raises NodeAnswerInvalid, and NodeInconsistent for one that was removed."""
-    numbers, hashes, addresses = _Numbers(), _Words(HASH_BYTES), _Words(ADDRESS_BYTES)
+    blocks, places, hashes, addresses = _Numbers(), _Numbers(INDEX_MAX), _Words(HASH_BYTES), _Words(ADDRESS_BYTES)
     try:
         found = [
             Log(
-                numbers[log.block_number],
+                blocks[log.block_number],
                 hashes[log.block_hash],
-                numbers[log.log_index],
+                places[log.log_index],
                 hashes[log.transaction_hash],
-                numbers[log.transaction_index],
+                places[log.transaction_index],
                 addresses[log.address],
                 tuple([hashes[topic] for topic in log.topics[:TOPICS_MAX]]),
                 _bytes(log.data),
@@ -163,8 +167,6 @@ def _converted(provider: Provider, logs: Sequence[_Log]) -> list[Log]:
         raise NodeAnswerInvalid(f"{provider.name} answered a malformed log: {error}.") from None
     if len(found) < len(logs):
         raise NodeInconsistent(f"{provider.name} answered a log of a block that was removed from the chain.")
-    if any(log.log_index > INDEX_MAX or log.transaction_index > INDEX_MAX for log in found):
-        raise NodeAnswerInvalid(f"{provider.name} answered a log with a place beyond {INDEX_MAX}.")
     return found
 
 

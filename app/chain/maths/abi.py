@@ -32,12 +32,13 @@ _FLAT_TUPLE = re.compile(rf"\({_FLAT}(?:,{_FLAT})*\){_ARRAYS}")
 
 @dataclass(frozen=True, slots=True)
 class EventAbi:
-    """One event of an ABI, compiled."""
+    """One event of an ABI, compiled. `check` refuses what `decode` refuses, and gives nothing."""
 
     name: str
     signature: str
     topic: bytes
     decode: Callable[[Log], dict[str, Any]]
+    check: Callable[[Log], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,13 @@ def compile_event(entry: Mapping[str, Any]) -> EventAbi:
         raise UnsupportedAbi(f"An event of the ABI lacks its name or inputs: {dict(entry)!r:.200}") from error
     signature = f"{name}({','.join(argument.type for argument in arguments)})"
     _check(signature, arguments)
-    return EventAbi(name, signature, keccak(signature.encode()), _generate(name, arguments))
+    return EventAbi(
+        name,
+        signature,
+        keccak(signature.encode()),
+        _generate(name, arguments, values=True),
+        _generate(name, arguments, values=False),
+    )
 
 
 def canonical_type(item: Mapping[str, Any]) -> str:
@@ -99,8 +106,8 @@ def _check(signature: str, arguments: Sequence[_Argument]) -> None:
             raise UnsupportedAbi(f"{signature}: the type {argument.type} of {argument.name} is not known.")
 
 
-def _generate(name: str, arguments: Sequence[_Argument]) -> Callable[[Log], dict[str, Any]]:
-    """Write and compile the event's decoder. The source holds only our own words, numbers and quoted names."""
+def _generate(name: str, arguments: Sequence[_Argument], *, values: bool) -> Callable[[Log], Any]:
+    """Write and compile the event's decoder, or without `values` what only refuses; our own words and numbers alone."""
     plain = [argument for argument in arguments if not argument.indexed]
     indexed = [argument for argument in arguments if argument.indexed]
     sliced = all(_is_word(argument.type) for argument in plain)
@@ -113,12 +120,13 @@ def _generate(name: str, arguments: Sequence[_Argument]) -> Callable[[Log], dict
     places = {argument.name: f"topics[{place}]" for place, argument in enumerate(indexed, 1)}
     places |= {argument.name: f"data[{place * WORD}:{(place + 1) * WORD}]" for place, argument in enumerate(plain)}
     for number, argument in enumerate(arguments):
-        if argument.indexed or sliced:
-            lines += _word_lines(f"v{number}", argument, places[argument.name])
-        else:
+        if not argument.indexed and not sliced:
             lines += [f" v{number} = values[{plain.index(argument)}]"]
-    fields = ", ".join(f"{argument.name!r}: v{number}" for number, argument in enumerate(arguments))
-    lines += [f" return {{{fields}}}"]
+        elif values or _may_be_wrong(argument):
+            lines += _word_lines(f"v{number}", argument, places[argument.name])
+    if values:
+        fields = ", ".join(f"{argument.name!r}: v{number}" for number, argument in enumerate(arguments))
+        lines += [f" return {{{fields}}}"]
     scope: dict[str, Any] = {
         "number": int.from_bytes,
         "malformed": lambda what, found: MalformedEvent(f"{name}: {what} does not fit the ABI ({found!r:.80})."),
@@ -126,8 +134,13 @@ def _generate(name: str, arguments: Sequence[_Argument]) -> Callable[[Log], dict
         "booleans": {bytes(WORD): False, bytes(WORD - 1) + b"\x01": True},
     }
     exec(compile("\n".join(lines), f"<event {name}>", "exec"), scope)  # noqa: S102 - see the docstring
-    decode: Callable[[Log], dict[str, Any]] = scope["decode"]
+    decode: Callable[[Log], Any] = scope["decode"]
     return decode
+
+
+def _may_be_wrong(argument: _Argument) -> bool:
+    """False for a word of which every bit means something."""
+    return _is_word(argument.type) and argument.type not in ("uint256", "int256", "bytes32")
 
 
 def _is_word(type_: str) -> bool:

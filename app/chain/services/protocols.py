@@ -95,7 +95,7 @@ def _protocol(path: Path, written: Mapping[str, Any], values: Mapping[str, str])
                 earlier = watched.get((address, event.topic))
                 if earlier is not None:
                     raise InvalidProtocol(f"{key}.address is also that of contracts.{earlier.contract}.")
-                watched[address, event.topic] = WatchedEvent(name, event.name, event.decode)
+                watched[address, event.topic] = WatchedEvent(name, event.name, event.decode, event.check)
     sections = {feature: table for feature in FEATURES if (table := getattr(file, feature)) is not None}
     return Protocol(path.stem, contracts, ContractSet(path.stem, file.chain_id, file.start_block, watched), sections)
 

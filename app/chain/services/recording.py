@@ -22,7 +22,8 @@ def record(
     the window's: another contract set has seen another chain. Nothing is written then.
     """
     session, contracts = work.session, work.contracts
-    decoded, errors = decode(contracts, window)
+    projections = work.own_projections()
+    decoded, errors = decode(contracts, window) if projections else ([], check(contracts, window))
     cursors.lock_chain(session, contracts.chain_id)
     _same_chain(work, window)
     moved = cursors.advance(
@@ -38,7 +39,7 @@ def record(
     headers.insert_headers(session, contracts.chain_id, window.headers)
     timestamps = {header.number: header.timestamp for header in window.headers}
     rows = events.insert_events(session, contracts.chain_id, window.logs, timestamps, errors)
-    for projection in work.own_projections() if decoded else ():
+    for projection in projections if decoded else ():
         projection.apply(session, decoded)
     headers.prune_headers(session, contracts.chain_id, work.options.header_depth)
     work.commit()
@@ -63,6 +64,19 @@ def decode(contracts: ContractSet, window: Window) -> tuple[list[Event], dict[in
             continue
         decoded.append(Event(log, times[log.block_number], watched.contract, watched.name, args))
     return decoded, errors
+
+
+def check(contracts: ContractSet, window: Window) -> dict[int, str]:
+    """Why some of the window's watched events do not fit their ABI, by place: what `decode` finds, without values."""
+    errors: dict[int, str] = {}
+    for place, log in enumerate(window.logs):
+        watched = contracts.watched.get((log.address, log.topics[0])) if log.topics else None
+        try:
+            if watched is not None:
+                watched.check(log)
+        except MalformedEvent as error:
+            errors[place] = error.detail
+    return errors
 
 
 def _same_chain(work: Work, window: Window) -> None:

@@ -53,11 +53,12 @@ class Event(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class WatchedEvent:
-    """An event to decode; `decode` raises MalformedEvent for a log that does not fit the ABI."""
+    """An event to decode; `decode` and `check` raise MalformedEvent for a log that does not fit the ABI."""
 
     contract: str
     name: str
     decode: Callable[[Log], dict[str, Any]]
+    check: Callable[[Log], None]
 
 
 @dataclass(frozen=True, slots=True)
