@@ -202,7 +202,7 @@ def index(
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["queue", "index"]))
+@click.argument("name", type=click.Choice(["queue", "index", "decode", "rpc"]))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--only", multiple=True, help="One part of it; once for each.")
 @click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="Interleaved; medians are shown.")
