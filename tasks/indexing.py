@@ -18,6 +18,7 @@ from app.chain.types.blocks import ContractSet, Projection
 from app.chain.types.indexing import IndexOptions
 from app.chain.types.protocols import Protocol
 from app.core.db import has_tables, make_engine
+from app.core.failpoints import arm
 from config.settings import Settings
 
 
@@ -34,6 +35,7 @@ class Indexing:
 
 def indexing(read: Settings, file: str, rpc_url: str | None) -> Indexing:
     """The means to follow the protocol file on the chain that it names; an empty database gets its tables first."""
+    arm(**read.failpoint.model_dump())
     url = read.database_url.get_secret_value()
     engine = make_engine(url)
     if not has_tables(engine):

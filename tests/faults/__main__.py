@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.faults import killed_index
 from tests.faults.ground import ROOT, build
 from tests.faults.matrix import MATRIX
 from tests.faults.money.rows import Row as MoneyRow
@@ -30,6 +31,7 @@ HEAD_2 = ("", "", "", "doubled", "repeated", "recover", "", "")
 MONEY = "money"
 MONEY_HEAD = (MONEY, "intents", "lost", "mined", "nonces", "seconds to", "", "")
 MONEY_HEAD_2 = ("", "", "", "twice", "missing", "recover", "", "")
+INDEX_HEAD = ("index", "events", "lost", "stale", "", "seconds to", "", "")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,7 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are ended on the way out
     faults = [fault for fault in MATRIX if not options.only or fault.name.startswith(tuple(options.only))]
     with_money = not options.only or MONEY in options.only
-    rows, money = run(faults, options.seed, with_money, options.all)
+    with_index = not options.only or killed_index.NAME.startswith(tuple(options.only))
+    rows, money = run(faults, options.seed, with_money, with_index, options.all)
     path = ROOT / ".run" / f"faults-{options.seed}.json"
     path.write_text(json.dumps(as_json(rows, money, options.seed), indent=2) + "\n")
     played: list[Row | MoneyRow] = [*rows, *money]
@@ -51,7 +54,9 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if failed or not played else 0
 
 
-def run(faults: Sequence[Fault], seed: int, with_money: bool, complete: bool) -> tuple[list[Row], list[MoneyRow]]:
+def run(
+    faults: Sequence[Fault], seed: int, with_money: bool, with_index: bool, complete: bool
+) -> tuple[list[Row], list[MoneyRow]]:
     """Play the rows one after the other on one ground; keeps the ground's folder when one fails."""
     outside = Outside()
     outside.open()
@@ -75,6 +80,11 @@ def run(faults: Sequence[Fault], seed: int, with_money: bool, complete: bool) ->
                 money.append(found)
                 say(money_line(found))
                 complain(found)
+        if with_index:
+            say(f"\n{COLUMNS.format(*INDEX_HEAD)}")
+            money.append(killed_index.row(ground, seed))
+            say(money_line(money[-1]))
+            complain(money[-1])
     outside.close()
     if any(row.complaints for row in (*rows, *money)):
         say(f"what the processes said: {folder / 'logs'}")
