@@ -45,6 +45,7 @@ class Walk:
             self.grow,
             self.reorg,
             self.reorg,
+            self.reorg_deeply,
             self.shorten,
             self.replace_by_fewer,
             self.tick,
@@ -86,11 +87,16 @@ class Walk:
         """How deep: never to the emitter's own block."""
         return min(self.dice.randrange(1, most + 1), self.chain.head() - 1)
 
-    def reorg(self) -> None:
+    def reorg_deeply(self) -> None:
+        """Far below what was final."""
+        self.chain.mine(self.dice.randrange(100))
+        self.reorg(200)
+
+    def reorg(self, most: int = 12) -> None:
         """The last blocks are replaced by as many."""
-        depth = self.depth(12)
+        depth = self.depth(most)
         if depth > 0:
-            self.chain.reorg(depth, *[(self.transaction(), self.dice.randrange(depth)) for _ in range(depth)])
+            self.chain.reorg(depth, *[(self.transaction(), self.dice.randrange(depth)) for _ in range(min(depth, 12))])
 
     def shorten(self) -> None:
         """The last blocks are gone."""
