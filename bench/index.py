@@ -13,12 +13,13 @@ from pathlib import Path
 
 from app.chain.maths.abi import compile_events
 from bench.index_chain import BenchChain, chain_with, compiled
+from bench.index_live import live
 from bench.machine import describe
 from bench.report import Report, Row, compared
 from bench.stand import OURS, PLAIN, ROOT, Stand, standing
 
 EVENTS, BLOCKS = 200_000, 4_000
-PARTS = ("index", "fold", "growth")
+PARTS = ("index", "live", "growth", "fold")
 TABLES = "chain_events, chain_headers, chain_cursors, chain_alarms"
 PERPS_TABLES = "perps_markets, perps_positions"
 
@@ -61,12 +62,16 @@ class Sides:
     def ours(self, *, folds: bool = False, last: int | None = None) -> Took:
         """`manage.py index` from nothing to `last`, or to the head."""
         self.stand.sql(OURS, f"TRUNCATE {TABLES} CASCADE")
-        file = self.folded if folds else self.plain
-        command = [sys.executable, "manage.py", "index", "--json", "--protocol", str(file)]
-        command += ["--rpc", self.chain.node.url, *([] if last is None else ["--to", str(last)])]
-        took = run(command, DATABASE_URL=self.stand.postgres.url(OURS))
+        command = self.command(self.folded if folds else self.plain)
+        took = run(
+            [*command, *([] if last is None else ["--to", str(last)])], DATABASE_URL=self.stand.postgres.url(OURS)
+        )
         _expect(json.loads(took.output)["rows"], self._events(last) + (folds and last is None))
         return took
+
+    def command(self, file: Path) -> list[str]:
+        """Ours, for a protocol file."""
+        return [sys.executable, "manage.py", "index", "--json", "--protocol", str(file), "--rpc", self.chain.node.url]
 
     def floor(self, *, last: int | None = None) -> Took:
         """The floor, over the same range."""
@@ -135,6 +140,9 @@ def _rows(sides: Sides, parts: Sequence[str], runs: int, progress: Callable[[str
         )
     )
     rows.append(Row(metric="index, peak MB", ours=max(took.peak_mb for took in ours), bar=200, ceiling=True))
+    if "live" in parts:
+        progress("index: at the head")
+        rows += live(sides.stand, sides.chain, sides.command(sides.plain))
     if "growth" in parts:
         half = sides.ours(last=(first + sides.chain.last_block) // 2)
         rows.append(

@@ -170,16 +170,20 @@ def _filled(node: EmbeddedAnvil, events: int, blocks: int, progress: Callable[[s
     address = str(hand.send(str(compiled()["bytecode"]))["contractAddress"])
     hand.send("0x" + _selector("list_market()"), address)
     first, each = int(hand.ask("eth_blockNumber"), 16), events // blocks
-    call = "0x" + _selector("open(uint256,uint256)")
     for block in range(blocks):
         if block % 500 == 0:
             progress(f"index: {block * each} of {events} events are on the chain")
-        receipt = hand.send(f"{call}{block * each:064x}{each:064x}", address)
+        receipt = emit(hand, address, block * each, each)
     last = int(hand.ask("eth_blockNumber"), 16)
     if receipt["status"] != "0x1" or len(receipt["logs"]) != each or last != first + blocks:
         raise RuntimeError("the chain did not take the events")
     hand.close()
     return BenchChain(node, address, first, last, events)
+
+
+def emit(hand: Hand, address: str, first: int, times: int) -> dict[str, Any]:
+    """A block with so many positions opened; the receipt."""
+    return hand.send(f"0x{_selector('open(uint256,uint256)')}{first:064x}{times:064x}", address)
 
 
 def _selector(signature: str) -> str:

@@ -37,7 +37,7 @@ class Load:
     singles: int = 18
     keyless: int = 8
     batches: int = 2
-    steps: int = 4
+    steps: int = 12  # so many that the child with the order gets two of them, whichever it is
     notify: int = 4
     pay: int = 4
     lines: int = 1
