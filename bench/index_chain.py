@@ -40,12 +40,15 @@ SOURCE = f"""
 event MarketAdded:
     market_id: indexed(uint256)
     symbol: String[32]
+    pyth_price_id: bytes32
     max_leverage: uint256
     rate: uint256
+    small: uint256
 {OPENED}
 @external
 def list_market():
-    log MarketAdded(market_id=1, symbol="ETH-USD", max_leverage=20 * 10 ** 18, rate=10 ** 16)
+    log MarketAdded(
+        market_id=1, symbol="ETH-USD", pyth_price_id=keccak256("ETH-USD"), max_leverage=20 * 10 ** 18, rate=10 ** 16, small=60)
 
 @external
 def open(first: uint256, times: uint256):
@@ -56,17 +59,17 @@ def open(first: uint256, times: uint256):
             entry_price=2000 * 10 ** 18 + id, collateral=10 ** 20 + id, fee=10 ** 17,
             entry_funding_index=-convert(id, int256), price_publish_time=block.timestamp)
 """
-TERMS = [
-    "max_leverage",
-    "maintenance_margin_rate",
-    "liquidation_fee_rate",
-    "open_fee_rate",
-    "close_fee_rate",
-    "funding_factor_per_second",
-    "max_funding_rate_per_second",
-    "max_price_age_seconds",
-    "max_confidence_bps",
-]
+TERMS = {
+    "max_leverage": "max_leverage",
+    "maintenance_margin_rate": "rate",
+    "liquidation_fee_rate": "rate",
+    "open_fee_rate": "rate",
+    "close_fee_rate": "rate",
+    "funding_factor_per_second": "rate",
+    "max_funding_rate_per_second": "rate",
+    "max_price_age_seconds": "small",
+    "max_confidence_bps": "small",
+}
 PERPS = """
 [perps]
 identity = { position = ["position_id"], market = ["market_id"] }
@@ -118,7 +121,7 @@ class BenchChain:
         lines = [f"chain_id = {CHAIN_ID}", f"start_block = {self.first_block}", "[contracts.venue]"]
         lines += [f'address = "{self.address}"', 'abi = "venue.json"', f"events = {json.dumps(wanted)}"]
         if folds:
-            terms = ", ".join(f'{name} = "{"max_leverage" if name == "max_leverage" else "rate"}"' for name in TERMS)
+            terms = ", ".join(f'{name} = "{field}"' for name, field in TERMS.items())
             lines.append(PERPS % {"address": self.address, "terms": terms})
         path = folder / ("venue_folded.toml" if folds else "venue.toml")
         path.write_text("\n".join(lines))
