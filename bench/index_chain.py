@@ -48,7 +48,8 @@ event MarketAdded:
 @external
 def list_market():
     log MarketAdded(
-        market_id=1, symbol="ETH-USD", pyth_price_id=keccak256("ETH-USD"), max_leverage=20 * 10 ** 18, rate=10 ** 16, small=60)
+        market_id=1, symbol="ETH-USD", pyth_price_id=keccak256("ETH-USD"), max_leverage=20 * 10 ** 18,
+        rate=10 ** 16, small=60)
 
 @external
 def open(first: uint256, times: uint256):
