@@ -77,6 +77,12 @@ class ChainMismatch(NodeRefused):
     code = "chain.chain_mismatch"
 
 
+class ReceiptsUnusable(NodeRefused):
+    """The block's receipts cannot be held against its header: the chain or the node has its own form of them."""
+
+    code = "chain.receipts_unusable"
+
+
 class AnswerTooLarge(NodeRefused):
     """The node's answer is larger than we take in one piece; ask for less."""
 

@@ -13,6 +13,7 @@ from app.chain.types.indexing import Heads, Window
 
 HASH_BYTES = 32
 ADDRESS_BYTES = 20
+BLOOM_BYTES = 256
 TOPICS_MAX = 4
 INDEX_MAX = 2**31 - 1
 TIMESTAMP_MAX = 253_402_300_799  # the last second of the year 9999: what a timestamp column and Python can hold
@@ -23,9 +24,13 @@ class _Block(msgspec.Struct, rename="camel"):
     hash: str
     parent_hash: str
     timestamp: str
+    logs_bloom: str | None = None
+    receipts_root: str | None = None
 
 
-class _Log(msgspec.Struct, rename="camel"):
+class RawLog(msgspec.Struct, rename="camel"):
+    """A log as nodes write it."""
+
     block_number: str
     block_hash: str
     log_index: str
@@ -80,11 +85,11 @@ def read_window(
     received = provider.bytes_received
     logs = _read_logs(provider, contracts, headers[0], headers[-1], settled)
     size = provider.bytes_received - received
-    found = sorted([_log(provider, log) for log in logs], key=lambda log: (log.block_number, log.log_index))
+    found = sorted([to_log(provider, log) for log in logs], key=lambda log: (log.block_number, log.log_index))
     return Window(headers, tuple(found), size)
 
 
-def _read_logs(provider: Provider, contracts: ContractSet, first: Header, last: Header, settled: bool) -> list[_Log]:
+def _read_logs(provider: Provider, contracts: ContractSet, first: Header, last: Header, settled: bool) -> list[RawLog]:
     query = {
         "fromBlock": hex(first.number),
         "toBlock": hex(last.number),
@@ -92,10 +97,10 @@ def _read_logs(provider: Provider, contracts: ContractSet, first: Header, last: 
         "topics": [["0x" + topic.hex() for topic in contracts.topics]],
     }
     if settled:
-        found: list[_Log] = provider.call("eth_getLogs", query, result=list[_Log], retry_timeouts=False)
+        found: list[RawLog] = provider.call("eth_getLogs", query, result=list[RawLog], retry_timeouts=False)
         return found
     calls = [Call("eth_getLogs", [query]), _by_number(hex(last.number))]
-    logs, block = provider.batch(calls, result=list[_Log] | _Block | None, retry_timeouts=False)
+    logs, block = provider.batch(calls, result=list[RawLog] | _Block | None, retry_timeouts=False)
     if not isinstance(block, _Block) or _header(provider, block).hash != last.hash:
         raise NodeInconsistent(f"Block {last.number} was replaced while its logs were read.")
     if not isinstance(logs, list):
@@ -110,41 +115,46 @@ def _by_number(tag: str) -> Call:
 def _header(provider: Provider, block: _Block) -> Header:
     try:
         return Header(
-            _quantity(block.number),
-            _bytes(block.hash, HASH_BYTES),
-            _bytes(block.parent_hash, HASH_BYTES),
-            _quantity(block.timestamp, TIMESTAMP_MAX),
+            quantity(block.number),
+            raw_bytes(block.hash, HASH_BYTES),
+            raw_bytes(block.parent_hash, HASH_BYTES),
+            quantity(block.timestamp, TIMESTAMP_MAX),
+            raw_bytes(block.logs_bloom, BLOOM_BYTES) if block.logs_bloom else b"",
+            raw_bytes(block.receipts_root, HASH_BYTES) if block.receipts_root else b"",
         )
     except ValueError as error:
         raise NodeAnswerInvalid(f"{provider.name} answered a malformed header: {error}.") from None
 
 
-def _log(provider: Provider, log: _Log) -> Log:
+def to_log(provider: Provider, log: RawLog) -> Log:
+    """The log in raw bytes; raises NodeAnswerInvalid, and NodeInconsistent for one that was removed from the chain."""
     if log.removed:
         raise NodeInconsistent(f"{provider.name} answered a log of a block that was removed from the chain.")
     try:
         return Log(
-            _quantity(log.block_number),
-            _bytes(log.block_hash, HASH_BYTES),
-            _quantity(log.log_index, INDEX_MAX),
-            _bytes(log.transaction_hash, HASH_BYTES),
-            _quantity(log.transaction_index, INDEX_MAX),
-            _bytes(log.address, ADDRESS_BYTES),
-            tuple([_bytes(topic, HASH_BYTES) for topic in log.topics[:TOPICS_MAX]]),
-            _bytes(log.data),
+            quantity(log.block_number),
+            raw_bytes(log.block_hash, HASH_BYTES),
+            quantity(log.log_index, INDEX_MAX),
+            raw_bytes(log.transaction_hash, HASH_BYTES),
+            quantity(log.transaction_index, INDEX_MAX),
+            raw_bytes(log.address, ADDRESS_BYTES),
+            tuple([raw_bytes(topic, HASH_BYTES) for topic in log.topics[:TOPICS_MAX]]),
+            raw_bytes(log.data),
         )
     except ValueError as error:
         raise NodeAnswerInvalid(f"{provider.name} answered a malformed log: {error}.") from None
 
 
-def _quantity(text: str, limit: int = 2**63 - 1) -> int:
+def quantity(text: str, limit: int = 2**63 - 1) -> int:
+    """A JSON-RPC quantity; raises ValueError for what is none, or above `limit`."""
     number = int(text, 16)
     if not 0 <= number <= limit:
         raise ValueError(f"{text[:80]!r} is out of range")
     return number
 
 
-def _bytes(text: str, size: int | None = None) -> bytes:
+def raw_bytes(text: str, size: int | None = None) -> bytes:
+    """JSON-RPC's hex as bytes; raises ValueError for what is none, or not `size` long."""
     raw = bytes.fromhex(text[2:])
     if text[:2] != "0x" or (size is not None and len(raw) != size):
         raise ValueError(f"{text[:80]!r} is not {size or 'some'} bytes in hex")

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
-    """A block's place in its chain. `timestamp` is in seconds since 1970."""
+    """A block's place in its chain. `timestamp` is in seconds since 1970.
+
+    `logs_bloom` (256 bytes) and `receipts_root` (32) are what its logs are held against; empty where the node gave none.
+    """
 
     number: int
     hash: bytes
     parent_hash: bytes
     timestamp: int
+    logs_bloom: bytes = b""
+    receipts_root: bytes = b""
 
 
 class Log(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +40,16 @@ class Log(msgspec.Struct, frozen=True, gc=False):
     address: bytes
     topics: tuple[bytes, ...]
     data: bytes
+
+
+class Receipt(msgspec.Struct, frozen=True, gc=False):
+    """What a transaction came to, as far as the block's receipts root covers it. `kind` is the EIP-2718 type, 0 legacy."""
+
+    kind: int
+    status: int
+    cumulative_gas_used: int
+    logs_bloom: bytes
+    logs: tuple[Log, ...]
 
 
 class Event(msgspec.Struct, frozen=True):
