@@ -35,6 +35,12 @@ class NodeAnswerInvalid(NodeFailed):
     code = "chain.node_answer_invalid"
 
 
+class AnswerTruncated(NodeFailed):
+    """The node's answer was cut off, or its list ends where lists are cut."""
+
+    code = "chain.answer_truncated"
+
+
 class BlockUnavailable(NodeFailed):
     """The node does not have that block (yet)."""
 

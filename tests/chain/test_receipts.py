@@ -1,4 +1,4 @@
-"""Receipt roots: those of real blocks of every type, and what a node can do to receipts without being noticed: nothing."""
+"""Receipt roots: those of real blocks of every type; and a node that changes receipts is noticed."""
 
 from __future__ import annotations
 
@@ -83,10 +83,8 @@ def test_a_blob_transaction_s_receipt(chain: Chain, provider: Provider) -> None:
         "maxFeePerBlobGas": 10**11,
         "accessList": [],
     }
-    chain.ask(
-        "eth_sendRawTransaction",
-        holder.sign_transaction(transaction, blobs=[bytes(131_072)]).raw_transaction.to_0x_hex(),
-    )
+    signed = holder.sign_transaction(transaction, blobs=[bytes(131_072)])
+    chain.ask("eth_sendRawTransaction", signed.raw_transaction.to_0x_hex())
     chain.ask("evm_mine")
     receipts = chain.ask("eth_getBlockReceipts", hex(chain.head()))
     assert [receipt["type"] for receipt in receipts] == ["0x3"]

@@ -1,4 +1,4 @@
-"""One block's logs, asked for by the block's own hash or taken from its receipts: no range, and no doubt which block."""
+"""One block's logs, by the block's own hash or from its receipts: no range, and no doubt which block."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from app.chain.adapters.logs import BLOOM_BYTES, RawLog, quantity, raw_bytes, to_log
+from app.chain.adapters.logs import BLOOM_BYTES, RawLog, quantity, raw_bytes, read_headers, to_log
 from app.chain.adapters.rpc import Call, Provider
 from app.chain.errors import BlockUnavailable, NodeAnswerInvalid, NodeInconsistent, ReceiptsUnusable
 from app.chain.maths.receipts import KNOWN_KINDS, receipts_root
 from app.chain.types.blocks import ContractSet, Header, Log, Receipt
+from app.chain.types.indexing import Window
 
 GAS_MAX = 2**64 - 1
+RECEIPTS_AT_ONCE = 8  # a full block's come to half a megabyte or more
 
 
 class _Receipt(msgspec.Struct, rename="camel"):
@@ -48,12 +50,22 @@ def read_proven_logs(provider: Provider, contracts: ContractSet, headers: Sequen
     Raises BlockUnavailable, NodeInconsistent when the receipts are not those of the header, MethodMissing, and
     ReceiptsUnusable where the root cannot be computed.
     """
-    calls = [Call("eth_getBlockReceipts", [hex(header.number)]) for header in headers]
-    answers = provider.batch(calls, result=list[_Receipt] | None)
-    return [
-        list(_watched(contracts, _proven(provider, header, answer)))
-        for header, answer in zip(headers, answers, strict=True)
-    ]
+    found: list[list[Log]] = []
+    for start in range(0, len(headers), RECEIPTS_AT_ONCE):
+        some = headers[start : start + RECEIPTS_AT_ONCE]
+        calls = [Call("eth_getBlockReceipts", [hex(header.number)]) for header in some]
+        answers = provider.batch(calls, result=list[_Receipt] | None)
+        for header, answer in zip(some, answers, strict=True):
+            found.append(list(_watched(contracts, _proven(provider, header, answer))))
+    return found
+
+
+def read_whole_block(provider: Provider, contracts: ContractSet, number: int) -> Window:
+    """One block that holds too many logs for eth_getLogs, by its receipts, proven; raises as `read_proven_logs`."""
+    headers = read_headers(provider, [number])
+    received = provider.bytes_received
+    logs = read_proven_logs(provider, contracts, headers)[0]
+    return Window(tuple(headers), tuple(logs), provider.bytes_received - received)
 
 
 def _proven(provider: Provider, header: Header, answer: list[_Receipt] | None) -> list[Log]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from app.chain import errors
@@ -21,6 +21,16 @@ class Providers:
             raise ValueError("a chain needs at least one provider")
         self._providers = tuple(providers)
         self.chain_id = providers[0].chain_id
+        self._heads: dict[str, int] = {}
+
+    def __iter__(self) -> Iterator[Provider]:
+        return iter(self._providers)
+
+    def fell_back(self, provider: Provider, head: int) -> int:
+        """How far below the last head that this process saw of it a provider's head is now; 0 when it is not."""
+        before = self._heads.get(provider.name, head)
+        self._heads[provider.name] = head
+        return max(0, before - head)
 
     def pin(self, read: Callable[[Provider], T]) -> tuple[Provider, T]:
         """The first provider whose `read` succeeds, and what it read. Use that one for the whole tick.

@@ -8,6 +8,7 @@ for this, nor are other chains' own types.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import rlp
 from eth_utils.crypto import keccak
@@ -20,7 +21,7 @@ KNOWN_KINDS = range(5)
 _LEAF, _EXTENSION = 2, 0
 _HASH_BYTES = 32
 _Path = tuple[int, ...]
-_Node = list[bytes | list[bytes]] | bytes
+_Node = list[Any] | bytes
 
 
 def receipts_root(receipts: Sequence[Receipt]) -> bytes:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Header(msgspec.Struct, frozen=True, gc=False):
     """A block's place in its chain. `timestamp` is in seconds since 1970.
 
-    `logs_bloom` (256 bytes) and `receipts_root` (32) are what its logs are held against; empty where the node gave none.
+    `logs_bloom` (256 bytes) and `receipts_root` (32) are what its logs are checked by; empty where the node gives none.
     """
 
     number: int
@@ -43,7 +43,7 @@ class Log(msgspec.Struct, frozen=True, gc=False):
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """What a transaction came to, as far as the block's receipts root covers it. `kind` is the EIP-2718 type, 0 legacy."""
+    """What a transaction came to, as far as the receipts root covers it. `kind`: the EIP-2718 type, 0 legacy."""
 
     kind: int
     status: int
