@@ -62,8 +62,8 @@ def test_one_call_reads_in_bounded_steps_and_the_next_goes_on(chain: Chain, inde
 
 
 def test_a_lowered_limit_holds_for_the_very_next_range(chain: Chain, indexer: Indexer) -> None:
-    chain.mine(20)
-    indexer.run(last_block=2)
+    chain.mine(200)
+    indexer.run(last_block=150)
     assert indexer.rows("SELECT blocks > 3 FROM chain_range_sizes") == [(True,)]
     indexer.options = IndexOptions(limits=RangeLimits(max_blocks=3), max_steps=1)
     assert indexer.run().blocks == 3

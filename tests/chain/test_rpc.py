@@ -240,8 +240,21 @@ def test_an_answer_that_does_not_end_in_time_is_a_timeout(node: NodeProxy, drip:
 
 def test_an_answer_cut_short_is_not_taken_for_whole(node: NodeProxy, ask: Provider) -> None:
     node.before = lambda calls: Answer(200, b'{"jsonrpc":"2.0","id":1,"result":[]}', cut=True)
-    with pytest.raises(errors.NodeUnreachable):
+    with pytest.raises(errors.AnswerTruncated):
         ask.call("eth_getLogs", {})
+    node.before = lambda calls: Answer(200, b'{"jsonrpc":"2.0","id":1,"result":[{"address":"0x')
+    with pytest.raises(errors.AnswerTruncated):
+        ask.call("eth_getLogs", {})
+
+
+def test_a_range_that_a_gateway_gives_up_on_is_a_range_to_make_smaller(node: NodeProxy, ask: Provider) -> None:
+    for status in (503, 504):
+        node.before = lambda calls, status=status: Answer(status, b"")
+        with pytest.raises(errors.NodeTimeout):
+            ask.call("eth_getLogs", {})
+    node.before = lambda calls: Answer(503, b"")
+    with pytest.raises(errors.NodeUnreachable):
+        ask.call("eth_blockNumber")
 
 
 def test_an_answer_larger_than_allowed_is_not_read_to_its_end(node: NodeProxy) -> None:

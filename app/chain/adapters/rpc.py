@@ -26,6 +26,7 @@ log = get_logger(__name__)
 ATTEMPTS = 3
 BATCH_SIZE = 100
 MAX_ANSWER_BYTES = 32 << 20
+TRUNCATED = "truncated"  # msgspec's word for JSON that ends too early
 STATUS_DECIDES = (401, 403, 413, 429)  # whatever the body says
 BACKOFF_SECONDS = 0.2
 BACKOFF_CAP_SECONDS = 5.0
@@ -190,7 +191,7 @@ class Provider:
         if answer.status != 200:
             fault = None if answer.status in STATUS_DECIDES else _lone_fault(answer.body)
             if fault is None:
-                raise rpc_failures.from_status(answer.status, answer.retry_after_seconds)
+                raise rpc_failures.from_status(answer.status, answer.retry_after_seconds, method)
             raise self._failure(method, fault)
         try:
             return _decoder(kind).decode(answer.body)
@@ -198,6 +199,8 @@ class Provider:
             fault = _lone_fault(answer.body)
             if fault is not None:
                 raise self._failure(method, fault) from None
+            if TRUNCATED in str(problem):
+                raise errors.AnswerTruncated(f"{self.name} ended its answer too early.") from None
             raise errors.NodeAnswerInvalid(f"{self.name} answered what cannot be read: {problem}") from None
 
     def _unwrap(self, method: str, answer: _Answer[T]) -> T | None:
