@@ -6,8 +6,9 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from app.chain.jobs import BACKFILL, INDEX_HEAD, WATCH_TRANSACTIONS
+from app.chain.jobs import AUDIT_RANGES, BACKFILL, INDEX_HEAD, WATCH_TRANSACTIONS
 from app.chain.services.alarms import record_alarm
+from app.chain.services.audit import audit
 from app.chain.services.backfill import backfill
 from app.chain.services.indexer import index
 from app.chain.services.watcher import watch
@@ -45,6 +46,13 @@ def backfill_range(run: JobRun) -> dict[str, Any] | Snoozed:
     if report.next_block <= last:
         return Snoozed(BACKFILL_WAITS_SECONDS, f"block {last} is not final yet")
     return asdict(report)
+
+
+@job_task(AUDIT_RANGES)
+def audit_ranges(run: JobRun) -> dict[str, Any]:
+    """Hold the next range of rows against the chain; none while nothing is final."""
+    found = audit(_work(run), runtime().chain.providers, blocks=runtime().settings.chain.audit_blocks)
+    return {} if found is None else asdict(found)
 
 
 @job_task(WATCH_TRANSACTIONS)

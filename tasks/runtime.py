@@ -10,8 +10,8 @@ from functools import cached_property, partial
 from redis import Redis
 from sqlalchemy import Engine
 
+from app.chain.adapters import check_limits, provider_limits, sender_policy
 from app.chain.adapters import from_settings as chain_from_settings
-from app.chain.adapters import sender_policy
 from app.chain.adapters.signer import Signer, load_signer
 from app.chain.services.parts import ChainParts, index_options, load_protocols
 from app.chain.services.rehearsal import read, rehearse
@@ -94,6 +94,8 @@ class Runtime:
                 header_depth=chain.header_depth,
                 max_range_blocks=chain.max_range_blocks,
                 halt_on_deep_fork=chain.halt_on_deep_fork,
+                checks=check_limits(chain),
+                providers=provider_limits(chain),
             ),
             projections={protocol.name: [PerpsProjection(protocol)] for protocol in self.perps_protocols},
         )

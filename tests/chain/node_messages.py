@@ -69,7 +69,6 @@ RANGES: list[tuple[int, str, int | None, int | None]] = [
     (-32000, "requested range of 5000 blocks, up to a 2,000 block range is allowed", None, 2000),
     (-32600, "Exceeded maximum block range: 5000", None, 5000),
     (-32000, "exceed max block range: 1000", None, 1000),
-    (-32000, "block range too large: requested blocks is 3000", None, None),
     (-32005, "query returned more than 10000 results", None, None),
     (-32602, "query exceeds max results 20000", None, None),
     (-32000, "Log response size exceeded.", None, None),

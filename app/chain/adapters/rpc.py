@@ -75,6 +75,7 @@ class Provider:
     ):
         self.chain_id = chain_id
         self.requests_sent = 0
+        self.calls_sent = 0
         self.bytes_received = 0
         self._transport = Transport(url, timeout_seconds=timeout_seconds, max_bytes=max_answer_bytes)
         self._attempts = attempts
@@ -106,6 +107,7 @@ class Provider:
 
         def once() -> Any:
             identity = next(self._ids)
+            self.calls_sent += 1
             body = msgspec.json.encode({"jsonrpc": "2.0", "id": identity, "method": method, "params": params})
             answer = self._decoded(self._exchange(body), _Answer[result], method)
             if answer.error is None and answer.id != identity:
@@ -156,6 +158,7 @@ class Provider:
 
     def _batch_once(self, calls: Sequence[Call], result: Any) -> list[Any | AppError]:
         numbered = {next(self._ids): call for call in calls}
+        self.calls_sent += len(calls)
         body = [
             {"jsonrpc": "2.0", "id": identity, "method": call.method, "params": call.params}
             for identity, call in numbered.items()

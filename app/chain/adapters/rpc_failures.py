@@ -36,7 +36,8 @@ _REVERT = re.compile(r"revert|vm execution error|invalid opcode|always failing t
 
 # eth_getLogs: too many blocks, or too many logs in them.
 _RANGE = re.compile(
-    r"block range|ranges over|range (?:is )?too|size exceeded|range \d+ (?:exceeds|is bigger)|too (?:large|wide|many blocks)"
+    r"block range|ranges over|range (?:is )?too|range \d+ (?:exceeds|is bigger)|too (?:large|wide|many blocks)"
+    r"|size exceeded|limited to 0 - \d"
     r"|more than \d+ (?:results|logs|events)|too many logs"
     r"|max(?:imum)? results|response (?:size|is|too)|logs matched|limit exceeded|max(?:imum)? (?:block )?range"
     r"|blocks? distance|up to an? \d|limited to an? [\d,]+|limited to [\d,]+ block|at most [\d,]+ blocks"

@@ -73,6 +73,19 @@ def losses_of(logs: Sequence[Log], truth: Mapping[Header, Sequence[Log]]) -> tup
     return tuple(found)
 
 
+def differences(stored: Sequence[Log], truth: Mapping[Header, Sequence[Log]]) -> tuple[list[Log], list[Log]]:
+    """What the blocks of `truth` hold and `stored` does not, in the chain's order; and what `stored` has of them too
+    much.
+    """
+    true = {log for logs in truth.values() for log in logs}
+    blocks = {header.hash for header in truth}
+    had = {log for log in stored if log.block_hash in blocks}
+    missing, extra = (
+        sorted(some, key=lambda log: (log.block_number, log.log_index)) for some in (true - had, had - true)
+    )
+    return missing, extra
+
+
 def repaired(window: Window, truth: Mapping[Header, Sequence[Log]]) -> Window:
     """The window with the logs of these blocks as they are."""
     known = {header.hash for header in truth}

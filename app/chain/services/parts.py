@@ -14,7 +14,7 @@ from app.chain.maths.forks import parse_finality
 from app.chain.services.protocols import deployment_values, load_protocol
 from app.chain.services.work import Work
 from app.chain.types.blocks import Projection
-from app.chain.types.indexing import Alarm, IndexOptions, RangeLimits
+from app.chain.types.indexing import Alarm, CheckLimits, IndexOptions, ProviderLimits, RangeLimits
 from app.chain.types.protocols import Protocol
 
 Projections = Mapping[str, Sequence[Projection]]
@@ -55,11 +55,21 @@ def load_protocols(
     return {protocol.name: protocol for protocol in loaded}
 
 
-def index_options(*, finality: str, header_depth: int, max_range_blocks: int, halt_on_deep_fork: bool) -> IndexOptions:
+def index_options(
+    *,
+    finality: str,
+    header_depth: int,
+    max_range_blocks: int,
+    halt_on_deep_fork: bool,
+    checks: CheckLimits,
+    providers: ProviderLimits,
+) -> IndexOptions:
     """The indexer's tunables; raises ValueError for a finality that is neither `tag` nor `depth:<n>`."""
     return IndexOptions(
         finality=parse_finality(finality),
         header_depth=header_depth,
         limits=RangeLimits(max_blocks=max_range_blocks),
+        checks=checks,
+        providers=providers,
         halt_on_deep_fork=halt_on_deep_fork,
     )

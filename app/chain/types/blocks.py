@@ -102,7 +102,9 @@ class Projection(Protocol):
     """
 
     def apply(self, session: Session, events: Sequence[Event]) -> None:
-        """Fold in further events, in the chain's order; only those that fit their ABI."""
+        """Fold in further events, in the chain's order; only those that fit their ABI. An audit brings events that were
+        missing, and are older than others already folded in: they count from their own place on.
+        """
 
     def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
         """Undo all that came from blocks at or above `from_block`, whichever contract set brought it."""
