@@ -86,7 +86,7 @@ class ChainSettings(Group):
     blooms: bool = Field(True, description="off where the chain's headers hold no filters of their logs")
     receipts: bool = Field(True, description="off where receipt roots are not computed as Ethereum does")
     head_checks_per_1000_blocks: int = Field(1000, ge=0, description="calls that prove blocks not yet final, at most")
-    final_checks_per_1000_blocks: int = Field(50, ge=0, description="calls that check final blocks, at most")
+    final_checks_per_1000_blocks: int = Field(100, ge=0, description="calls that check final blocks, at most")
     provider_max_failures: int = Field(3, ge=1, description="in a row, until other providers are preferred")
     provider_max_lag_blocks: int = Field(10, ge=0, description="below the highest head, before it counts as a failure")
     provider_open_seconds: float = Field(30.0, gt=0, description="others are preferred so long; doubles each time")

@@ -11,6 +11,7 @@ from app.chain.services.alarms import record_alarm
 from app.chain.services.audit import audit
 from app.chain.services.backfill import backfill
 from app.chain.services.indexer import index
+from app.chain.services.providers import pinned
 from app.chain.services.watcher import watch
 from app.chain.services.work import Work
 from app.chain.types.indexing import IndexReport
@@ -61,7 +62,7 @@ def watch_transactions(run: JobRun) -> dict[str, Any]:
     context = runtime()
     if context.signer is None:
         return {"live": 0}
-    rpc = context.chain.providers.pinned()
+    rpc = pinned(run.session, context.chain.providers)
     report = watch(
         run.session, rpc=rpc, signer=context.signer, policy=context.sender_policy, now=utc_now(), commit=run.step
     )

@@ -22,33 +22,57 @@ class Plan(NamedTuple):
     unchecked: int
 
 
-def allowance(first: int, last: int, per_1000_blocks: int) -> int:
-    """The calls that the blocks `first` to `last` bring: of any 1,000 in a row exactly `per_1000_blocks`, however they
-    are cut into ranges.
+class Allowance:
+    """Calls that may be spent, earned by blocks: `per_1000_blocks`, saved up to those of 1,000 blocks, which `full`
+    begins with. So over any number of blocks it is never more than their share and one such saving.
     """
-    return (last + 1) * per_1000_blocks // 1000 - first * per_1000_blocks // 1000
+
+    def __init__(self, per_1000_blocks: int, *, full: bool):
+        self._earned = per_1000_blocks  # thousandths of a call, for each block
+        self._left = self._most = per_1000_blocks * 1000
+        if not full:
+            self._left = 0
+
+    def earn(self, blocks: int) -> None:
+        """These blocks have been read."""
+        self._left = min(self._most, self._left + blocks * self._earned)
+
+    def spend(self, calls: int) -> int:
+        """Spend up to `calls`; returns how many."""
+        spent = min(calls, self._left // 1000)
+        self._left -= spent * 1000
+        return spent
+
+
+class Budget:
+    """What a tick may spend on checks; handed from one window to the next."""
+
+    def __init__(self, limits: CheckLimits):
+        self.head = Allowance(limits.head_calls_per_1000_blocks, full=True)
+        self.final = Allowance(limits.final_calls_per_1000_blocks * (SAMPLE_SHARE - 1) // SAMPLE_SHARE, full=True)
+        self.sample = Allowance(limits.final_calls_per_1000_blocks // SAMPLE_SHARE, full=False)
 
 
 def plan_checks(
-    window: Window, limits: CheckLimits, *, held: Sequence[Header], suspects: Sequence[Header], settled: bool
+    window: Window, budget: Budget, *, held: Sequence[Header], suspects: Sequence[Header], settled: bool, receipts: bool
 ) -> Plan:
-    """What to check of a window. `held`: its blocks that may hold a watched log; `suspects`: those among them whose
-    filter and logs disagree. Near the head (not `settled`) every block that may hold one is proven, suspects first;
-    of final blocks the suspects are read again, and a few others, which ones nobody can foresee, are proven.
+    """What to check of a window, taken from `budget`. `held`: its blocks that may hold a watched log; `suspects`: those
+    whose filter and logs disagree. Near the head (not `settled`) every block that may hold one is proven, suspects
+    first; of final blocks the suspects are read again, and a few others, which ones nobody can foresee, are proven.
     """
-    first, last = window.first, window.last.number
+    blocks = len(window.headers)
     if settled:
-        calls = allowance(first, last, limits.final_calls_per_1000_blocks)
-        share = allowance(first, last, limits.final_calls_per_1000_blocks // SAMPLE_SHARE) if limits.receipts else 0
-        reread = tuple(suspects[: calls - share])
-        sound = [header for header in held if header not in reread]
-        sample = tuple(sorted(sound, key=lambda header: header.hash[::-1])[:share])
+        budget.final.earn(blocks)
+        budget.sample.earn(blocks)
+        reread = tuple(suspects[: budget.final.spend(len(suspects))])
+        sound = sorted(set(held) - set(reread), key=lambda header: header.hash[::-1]) if receipts else []
+        sample = tuple(sound[: budget.sample.spend(len(sound))])
         return Plan(sample, reread, len(set(suspects) - {*reread, *sample}))
-    calls = allowance(first, last, limits.head_calls_per_1000_blocks)
-    if not limits.receipts:
-        return Plan((), tuple(suspects[:calls]), len(suspects[calls:]))
-    prove = [*suspects, *(header for header in held if header not in suspects)][:calls]
-    return Plan(tuple(prove), (), len(set(suspects) - set(prove)))
+    budget.head.earn(blocks)
+    wanted = [*suspects, *(header for header in held if header not in suspects)] if receipts else list(suspects)
+    chosen = tuple(wanted[: budget.head.spend(len(wanted))])
+    unchecked = len(set(suspects) - set(chosen))
+    return Plan(chosen, (), unchecked) if receipts else Plan((), chosen, unchecked)
 
 
 def cut_at(headers: Sequence[Header], logs: Sequence[Log]) -> tuple[Header, ...]:
@@ -70,7 +94,7 @@ def losses_of(logs: Sequence[Log], truth: Mapping[Header, Sequence[Log]]) -> tup
         had, true = answered.get(header.hash, set()), set(true_logs)
         if had != true:
             found.append(Loss(header.number, len(true - had), len(had - true)))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda loss: loss.block_number))
 
 
 def differences(stored: Sequence[Log], truth: Mapping[Header, Sequence[Log]]) -> tuple[list[Log], list[Log]]:

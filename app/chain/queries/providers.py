@@ -23,13 +23,18 @@ FAILED = text(
     """
 )
 
-# Each opening within a day of the last one doubles the wait, up to a day.
+# Each opening within a day of the last one doubles the wait, up to a day; what happens while others are preferred
+# anyway only makes the same wait begin again.
 OPEN = text(
     """
     UPDATE chain_providers
     SET openings = recent.openings + 1, opened_at = now(), reason = :reason,
-        retry_at = now() + least(86400, :seconds * 2 ^ least(recent.openings, 20)) * interval '1 second'
-    FROM (SELECT CASE WHEN opened_at > now() - interval '1 day' THEN openings ELSE 0 END AS openings
+        retry_at = greatest(
+            retry_at, now() + least(86400, :seconds * 2 ^ least(recent.openings, 20)) * interval '1 second'
+        )
+    FROM (SELECT CASE WHEN retry_at > now() THEN openings - 1
+                      WHEN opened_at > now() - interval '1 day' THEN openings
+                      ELSE 0 END AS openings
           FROM chain_providers WHERE chain_id = :chain_id AND provider = :provider) AS recent
     WHERE chain_id = :chain_id AND provider = :provider
     """

@@ -13,7 +13,7 @@ from app.chain.adapters.logs import read_headers, read_window
 from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
 from app.chain.maths.blooms import may_hold, watch_masks
-from app.chain.maths.completeness import differences
+from app.chain.maths.completeness import Budget, differences
 from app.chain.maths.forks import check_window
 from app.chain.maths.ranges import after_refusal, first_size
 from app.chain.queries import audits, cursors, events
@@ -119,14 +119,14 @@ def _differing(work: Work, provider: Provider, headers: Sequence[Header], stored
     number, last = headers[0].number, headers[-1].number
     limits, size = work.options.limits, first_size(work.options.limits)
     answered: set[Log] = set()
+    budget = Budget(work.options.checks)
     while number <= last:
         end = min(last, number + size.blocks - 1)
         try:
             window = read_window(provider, work.contracts, first=number, last=end, known=known, settled=True)
             check_window(None, window.headers, window.logs)
-            answered |= set(
-                complete(provider, work.contracts, window, settled=True, limits=work.options.checks).window.logs
-            )
+            checked = complete(provider, work.contracts, window, budget, settled=True, limits=work.options.checks)
+            answered |= set(checked.window.logs)
             number = end + 1
         except TOO_MUCH:
             if end == number:

@@ -6,13 +6,12 @@ their receipts, which their headers prove.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from app.chain.adapters.block_logs import read_block_logs, read_proven_logs
 from app.chain.adapters.rpc import Provider
 from app.chain.errors import MethodMissing, ReceiptsUnusable
-from app.chain.maths.blooms import may_hold, missing_from, not_in_bloom, watch_masks
-from app.chain.maths.completeness import Plan, cut_at, losses_of, plan_checks, repaired
+from app.chain.maths.blooms import Masks, may_hold, missing_from, not_in_bloom, watch_masks
+from app.chain.maths.completeness import Budget, Plan, cut_at, losses_of, plan_checks, repaired
 from app.chain.services.work import Work
 from app.chain.types.blocks import ContractSet, Header, Log
 from app.chain.types.indexing import Alarm, Checked, CheckLimits, Window
@@ -23,21 +22,19 @@ SHOWN_BLOCKS = 10
 
 
 def complete(
-    provider: Provider, contracts: ContractSet, window: Window, *, settled: bool, limits: CheckLimits
+    provider: Provider, contracts: ContractSet, window: Window, budget: Budget, *, settled: bool, limits: CheckLimits
 ) -> Checked:
     """The window with what its answer left out, or made up, put right. Asks only the node, and writes nothing.
 
-    `settled`: the window is final. Calls stay within `limits` until a loss is proven: then the answer is worth nothing,
+    `settled`: the window is final. Calls stay within `budget` until a loss is proven: then the answer is worth nothing,
     and each of its blocks that may hold a log is read again by hash. Raises NodeInconsistent when receipts contradict
     their header, BlockUnavailable for a node that lags, and the node's other failures.
     """
     headers = window.headers
     masks = watch_masks(contracts.watched)
     held = tuple(header for header in headers if may_hold(header, masks)) if limits.blooms else headers
-    suspects = cut_at(headers, window.logs)
-    if limits.blooms:
-        suspects += missing_from(headers, window.logs, masks) + not_in_bloom(headers, window.logs)
-    plan = plan_checks(window, limits, held=held, suspects=suspects, settled=settled)
+    suspects = _suspects(window, masks) if limits.blooms else cut_at(headers, window.logs)
+    plan = plan_checks(window, budget, held=held, suspects=suspects, settled=settled, receipts=limits.receipts)
     truth: dict[Header, Sequence[Log]] = {}
     unusable: str | None = None
     calls = len(plan.prove) + len(plan.reread)
@@ -45,12 +42,15 @@ def complete(
         truth |= zip(plan.prove, read_proven_logs(provider, contracts, plan.prove), strict=True)
     except (MethodMissing, ReceiptsUnusable) as problem:
         unusable = problem.detail
-        plan = _without_receipts(plan, window, limits, suspects, settled)
+        # Near the head only suspects are left to check, by hash; the calls for them were granted already.
+        plan = (
+            plan if settled else Plan((), tuple(header for header in plan.prove if header in suspects), plan.unchecked)
+        )
         calls += len(plan.reread)
     truth |= zip(plan.reread, read_block_logs(provider, contracts, plan.reread), strict=True)
     losses = losses_of(window.logs, truth)
     if losses:
-        rest = [header for header in {*held, *suspects} if header not in truth]
+        rest = [header for header in dict.fromkeys((*held, *suspects)) if header not in truth]
         truth |= zip(rest, read_block_logs(provider, contracts, rest), strict=True)
         losses, calls = losses_of(window.logs, truth), calls + len(rest)
         window = repaired(window, truth)
@@ -75,13 +75,11 @@ def report_losses(work: Work, provider: Provider, checked: Checked) -> None:
         log.warning("blocks_unchecked", node=provider.name, blocks=checked.unchecked)
 
 
-def _without_receipts(
-    plan: Plan, window: Window, limits: CheckLimits, suspects: Sequence[Header], settled: bool
-) -> Plan:
-    """The same, where the node has no receipts that prove anything: what looks suspicious is read again by hash."""
-    if settled:
-        return plan._replace(prove=())
-    return plan_checks(window, replace(limits, receipts=False), held=(), suspects=suspects, settled=settled)
+def _suspects(window: Window, masks: Masks) -> tuple[Header, ...]:
+    """The blocks whose filter and logs disagree, and where the list may have been cut; each once."""
+    headers, logs = window.headers, window.logs
+    found = missing_from(headers, logs, masks) + not_in_bloom(headers, logs) + cut_at(headers, logs)
+    return tuple(dict.fromkeys(found))
 
 
 def _alarm(work: Work, kind: str, provider: Provider, detail: dict[str, object]) -> None:

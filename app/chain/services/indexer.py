@@ -18,6 +18,7 @@ from app.chain.adapters.block_logs import read_whole_block
 from app.chain.adapters.logs import read_heads, read_window
 from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
+from app.chain.maths.completeness import Budget
 from app.chain.maths.forks import check_window, final_block
 from app.chain.maths.ranges import after_answer, after_refusal, first_size
 from app.chain.queries import cursors
@@ -91,13 +92,15 @@ class _Tick:
     heads: Heads
     final_block: int | None
     goal: int
+    budget: Budget
 
     @classmethod
     def of(cls, work: Work, provider: Provider, heads: Heads, last_block: int | None, final_only: bool) -> _Tick:
         head = heads.head.number
         final = final_block(work.options.finality, head, heads.final_block)
         goal = (-1 if final is None else final) if final_only else head
-        return cls(work, provider, heads, final, goal if last_block is None else min(last_block, goal))
+        goal = goal if last_block is None else min(last_block, goal)
+        return cls(work, provider, heads, final, goal, Budget(work.options.checks))
 
 
 def _look(tick: _Tick, cursor: Cursor, report: IndexReport) -> bool:
@@ -204,7 +207,7 @@ def _read(tick: _Tick, cursor: Cursor, first: int, last: int) -> Checked:
         check_window(cursor.tip_hash, window.headers, window.logs)
         return Checked(window)
     check_window(cursor.tip_hash, window.headers, window.logs)
-    return complete(tick.provider, contracts, window, settled=settled, limits=options.checks)
+    return complete(tick.provider, contracts, window, tick.budget, settled=settled, limits=options.checks)
 
 
 def _learn(tick: _Tick, cursor: Cursor, size: RangeSize, asked_blocks: int, refusal: AppError) -> RangeSize:

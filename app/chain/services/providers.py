@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from sqlalchemy.orm import Session
+
 from app.chain import errors
 from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
@@ -62,6 +64,13 @@ def pin(work: Work, providers: Providers, read: Callable[[Provider], Heads]) -> 
             _answered(work, provider.name)
     work.commit()
     return Pinned(*pinned, failing=pinned[0].name in known)
+
+
+def pinned(session: Session, providers: Providers) -> Provider:
+    """A provider that answers, one in good standing if there is any: for work that reads no range."""
+    standing = standings.list_standings(session, providers.chain_id)
+    release(session)
+    return providers.pinned(last=[one.provider for one in standing if one.avoided])
 
 
 def end_well(work: Work, pinned: Pinned) -> None:

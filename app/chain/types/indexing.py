@@ -43,7 +43,7 @@ class CheckLimits:
     blooms: bool = True
     receipts: bool = True
     head_calls_per_1000_blocks: int = 1000
-    final_calls_per_1000_blocks: int = 50
+    final_calls_per_1000_blocks: int = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
