@@ -6,10 +6,12 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from app.chain.jobs import BACKFILL, INDEX_HEAD, WATCH_TRANSACTIONS
+from app.chain.jobs import AUDIT_RANGES, BACKFILL, INDEX_HEAD, WATCH_TRANSACTIONS
 from app.chain.services.alarms import record_alarm
+from app.chain.services.audit import audit
 from app.chain.services.backfill import backfill
 from app.chain.services.indexer import index
+from app.chain.services.providers import pinned
 from app.chain.services.watcher import watch
 from app.chain.services.work import Work
 from app.chain.types.indexing import IndexReport
@@ -47,13 +49,20 @@ def backfill_range(run: JobRun) -> dict[str, Any] | Snoozed:
     return asdict(report)
 
 
+@job_task(AUDIT_RANGES)
+def audit_ranges(run: JobRun) -> dict[str, Any]:
+    """Hold the next range of rows against the chain; none while nothing is final."""
+    found = audit(_work(run), runtime().chain.providers, blocks=runtime().settings.chain.audit_blocks)
+    return {} if found is None else asdict(found)
+
+
 @job_task(WATCH_TRANSACTIONS)
 def watch_transactions(run: JobRun) -> dict[str, Any]:
     """Take every live transaction a step further; without a key there is none."""
     context = runtime()
     if context.signer is None:
         return {"live": 0}
-    rpc = context.chain.providers.pinned()
+    rpc = pinned(run.session, context.chain.providers)
     report = watch(
         run.session, rpc=rpc, signer=context.signer, policy=context.sender_policy, now=utc_now(), commit=run.step
     )

@@ -11,9 +11,9 @@ from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from app.chain.adapters import from_settings
+from app.chain.adapters import from_settings, index_options
 from app.chain.adapters.providers import Providers
-from app.chain.services.parts import index_options, load_protocols
+from app.chain.services.parts import load_protocols
 from app.chain.types.blocks import ContractSet, Projection
 from app.chain.types.indexing import IndexOptions
 from app.chain.types.protocols import Protocol
@@ -47,12 +47,7 @@ def indexing(read: Settings, file: str, rpc_url: str | None) -> Indexing:
         engine=engine,
         providers=from_settings(chain),
         contracts=protocol.contract_set,
-        options=index_options(
-            finality=chain.finality,
-            header_depth=chain.header_depth,
-            max_range_blocks=chain.max_range_blocks,
-            halt_on_deep_fork=chain.halt_on_deep_fork,
-        ),
+        options=index_options(chain),
         projections=_projections(protocol),
     )
 

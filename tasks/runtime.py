@@ -11,9 +11,9 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from app.chain.adapters import from_settings as chain_from_settings
-from app.chain.adapters import sender_policy
+from app.chain.adapters import index_options, sender_policy
 from app.chain.adapters.signer import Signer, load_signer
-from app.chain.services.parts import ChainParts, index_options, load_protocols
+from app.chain.services.parts import ChainParts, load_protocols
 from app.chain.services.rehearsal import read, rehearse
 from app.chain.services.sender import advance
 from app.chain.types.protocols import Protocol
@@ -89,12 +89,7 @@ class Runtime:
         return ChainParts(
             providers=chain_from_settings(chain),
             protocols=self.protocols,
-            options=index_options(
-                finality=chain.finality,
-                header_depth=chain.header_depth,
-                max_range_blocks=chain.max_range_blocks,
-                halt_on_deep_fork=chain.halt_on_deep_fork,
-            ),
+            options=index_options(chain),
             projections={protocol.name: [PerpsProjection(protocol)] for protocol in self.perps_protocols},
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.chain.jobs import INDEX_HEAD, WATCH_TRANSACTIONS
+from app.chain.jobs import AUDIT_RANGES, INDEX_HEAD, WATCH_TRANSACTIONS
 from app.jobs.types import Cadence, CatchUp, Overlap, ScheduleEntry
 from app.ops.jobs import PRUNE
 from app.oracle.jobs import REFRESH_PRICES
@@ -21,6 +21,16 @@ def schedule(settings: Settings) -> tuple[ScheduleEntry, ...]:
                 summary=f"New events of {Path(file).stem}, from where it stands to the chain's head.",
                 kind=INDEX_HEAD,
                 cadence=Cadence(interval_seconds=settings.perps.index_seconds),
+                params={"contract_set": Path(file).stem},
+            )
+            for file in settings.chain.protocol_files
+        ),
+        *(
+            ScheduleEntry(
+                name=f"audit_{Path(file).stem}",
+                summary=f"Rows of {Path(file).stem} held against the chain again, a range at a time.",
+                kind=AUDIT_RANGES,
+                cadence=Cadence(interval_seconds=settings.chain.audit_seconds),
                 params={"contract_set": Path(file).stem},
             )
             for file in settings.chain.protocol_files

@@ -35,6 +35,12 @@ class NodeAnswerInvalid(NodeFailed):
     code = "chain.node_answer_invalid"
 
 
+class AnswerTruncated(NodeFailed):
+    """The node's answer was cut off, or its list ends where lists are cut."""
+
+    code = "chain.answer_truncated"
+
+
 class BlockUnavailable(NodeFailed):
     """The node does not have that block (yet)."""
 
@@ -75,6 +81,12 @@ class ChainMismatch(NodeRefused):
     """The node serves another chain than the one configured."""
 
     code = "chain.chain_mismatch"
+
+
+class ReceiptsUnusable(NodeRefused):
+    """The block's receipts cannot be held against its header: the chain or the node has its own form of them."""
+
+    code = "chain.receipts_unusable"
 
 
 class AnswerTooLarge(NodeRefused):

@@ -31,6 +31,12 @@ class BackfillParams(StrictSchema):
             raise ValidationError("Ends before it starts.", "to_block")
 
 
+class AuditParams(StrictSchema):
+    """Which contract set's rows to hold against the chain again."""
+
+    contract_set = Text(required=True, validate=validate.Length(1, MAX_NAME))
+
+
 class WatchParams(StrictSchema):
     """Nothing to say: one deployment has one signer."""
 
@@ -71,4 +77,16 @@ WATCH_TRANSACTIONS = JobKind(
     overlap_key=lambda params: "watch_transactions",
 )
 
-MENU = (INDEX_HEAD, BACKFILL, WATCH_TRANSACTIONS)
+AUDIT_RANGES = JobKind(
+    name="chain.audit_ranges",
+    summary="Read the next range of final blocks once more, by a second provider or receipts; repair what is missing.",
+    params=AuditParams,
+    queue=Queue.BULK,
+    scope="chain:write",
+    timeout_seconds=600,
+    max_attempts=3,
+    backoff_seconds=5.0,
+    overlap_key=lambda params: f"audit:{params['contract_set']}",
+)
+
+MENU = (INDEX_HEAD, BACKFILL, AUDIT_RANGES, WATCH_TRANSACTIONS)

@@ -1,11 +1,11 @@
-"""`/v1/chain`: how far the contract sets are indexed, and the alarms about chains and nodes."""
+"""`/v1/chain`: how far the contract sets are indexed, the alarms about chains and nodes, and the audits."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from app.chain import schemas
-from app.chain.services.reading import list_alarms, list_progress
+from app.chain.services.reading import list_alarms, list_audits, list_progress
 from app.core.http.blueprint import Blueprint
 from app.core.http.guard import require
 from app.core.http.pages import page_answer
@@ -34,6 +34,19 @@ def alarms(query: dict[str, Any]) -> Any:
     """Forks below finality, nodes that lag or contradict themselves, events that do not fit their ABI."""
     page = list_alarms(
         current_session(), only_open=query["state"] == "open", cursor=query["cursor"], limit=query["limit"]
+    )
+    body, headers = page_answer(page)
+    return body, 200, headers
+
+
+@blueprint.route("/audits", methods=["GET"])
+@require("chain:read")
+@blueprint.arguments(schemas.AuditQuery, location="query")
+@blueprint.response(200, schemas.AuditPage)
+def audits(query: dict[str, Any]) -> Any:
+    """Ranges that were read once more, and what was missing, newest first."""
+    page = list_audits(
+        current_session(), differing=query["found"] == "differences", cursor=query["cursor"], limit=query["limit"]
     )
     body, headers = page_answer(page)
     return body, 200, headers

@@ -41,6 +41,29 @@ class AlarmSchema(Schema):
     resolved_at = Time(allow_none=True)
 
 
+class AuditSchema(Schema):
+    """A range of final blocks that was read once more and compared with the rows."""
+
+    id = fields.UUID()
+    chain_id = fields.Integer()
+    contract_set = fields.String()
+    first_block = fields.Integer()
+    last_block = fields.Integer()
+    provider = fields.String(metadata={"description": "who was asked"})
+    method = fields.String(metadata={"description": "`second_provider`, or `receipts` where there is one only"})
+    rows_missing = fields.Integer(metadata={"description": "events of the chain that were not in the tables"})
+    rows_extra = fields.Integer(metadata={"description": "rows the chain has not; they stay for an operator"})
+    rows_repaired = fields.Integer()
+    calls = fields.Integer(metadata={"description": "what the audit asked of the provider"})
+    audited_at = Time()
+
+
+class AuditQuery(PageQuery):
+    """Which audits."""
+
+    found = Text(load_default="all", validate=one_of("all", "differences"))
+
+
 class AlarmQuery(PageQuery):
     """Which alarms."""
 
@@ -49,3 +72,4 @@ class AlarmQuery(PageQuery):
 
 ContractSetPage = page_schema(ContractSetSchema)
 AlarmPage = page_schema(AlarmSchema)
+AuditPage = page_schema(AuditSchema)

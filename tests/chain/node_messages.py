@@ -60,6 +60,20 @@ RANGES: list[tuple[int, str, int | None, int | None]] = [
     (-32600, "block range too high", None, None),
     (-32000, "logs matched by query exceeds limit of 10000", None, None),
     (-32005, "limit exceeded", None, None),
+    (-32005, "Try with this block range [0x1, 0x64].", 100, None),
+    (-32000, "eth_getLogs is limited to a 10000 blocks range", None, 10_000),
+    (-32000, "eth_getLogs is limited to 0 - 10000 blocks range", None, 10_000),
+    (-32600, "block range exceeds the range allowed for your plan (5000 > 3000).", None, 3000),
+    (35, "ranges over 10000 blocks are not supported on freetier", None, 10_000),
+    (-32000, "eth_getLogs range is too large, max is 1k blocks", None, 1000),
+    (-32000, "requested range of 5000 blocks, up to a 2,000 block range is allowed", None, 2000),
+    (-32600, "Exceeded maximum block range: 5000", None, 5000),
+    (-32000, "exceed max block range: 1000", None, 1000),
+    (-32005, "query returned more than 10000 results", None, None),
+    (-32602, "query exceeds max results 20000", None, None),
+    (-32000, "Log response size exceeded.", None, None),
+    (-32000, "query timeout exceeded", None, None),
+    (-32603, "request timed out", None, None),
 ]
 
 FAILURES: list[tuple[str, int, str, type[errors.AppError]]] = [

@@ -39,11 +39,14 @@ def test_a_tick_without_new_blocks_is_one_request(chain: Chain, indexer: Indexer
     assert (report.requests, report.steps, report.rows) == (1, 0, 0)
 
 
-def test_a_new_block_is_two_requests(chain: Chain, indexer: Indexer) -> None:
+def test_a_new_block_is_two_requests_and_with_events_a_third_for_its_receipts(chain: Chain, indexer: Indexer) -> None:
     indexer.run()
+    chain.mine()
+    assert indexer.run().requests == 2
     chain.move(1, 5, times=2)
     report = indexer.run()
-    assert (report.requests, report.rows, report.next_block) == (2, 2, chain.head() + 1)
+    assert (report.requests, report.rows, report.next_block) == (3, 2, chain.head() + 1)
+    assert (report.checks, report.repaired) == (1, 0)
 
 
 def test_one_call_reads_in_bounded_steps_and_the_next_goes_on(chain: Chain, indexer: Indexer) -> None:
@@ -59,9 +62,9 @@ def test_one_call_reads_in_bounded_steps_and_the_next_goes_on(chain: Chain, inde
 
 
 def test_a_lowered_limit_holds_for_the_very_next_range(chain: Chain, indexer: Indexer) -> None:
-    chain.mine(20)
-    indexer.run(last_block=2)
-    assert indexer.rows("SELECT range_blocks > 3 FROM chain_cursors") == [(True,)]
+    chain.mine(200)
+    indexer.run(last_block=150)
+    assert indexer.rows("SELECT blocks > 3 FROM chain_range_sizes") == [(True,)]
     indexer.options = IndexOptions(limits=RangeLimits(max_blocks=3), max_steps=1)
     assert indexer.run().blocks == 3
 
@@ -144,7 +147,7 @@ def test_a_dense_chain_is_read_in_smaller_ranges(chain: Chain, indexer: Indexer)
     indexer.options = IndexOptions(limits=RangeLimits(max_blocks=4, target_events=40))
     report = indexer.run()
     assert report.rows == 160
-    assert indexer.rows("SELECT range_blocks FROM chain_cursors") == [(2,)]
+    assert indexer.rows("SELECT blocks FROM chain_range_sizes") == [(2,)]
 
 
 def test_a_set_of_another_chain_is_refused(chain: Chain, indexer: Indexer, provider: Provider) -> None:
@@ -199,7 +202,7 @@ def test_a_large_answer_is_asked_for_in_pieces(chain: Chain, indexer: Indexer) -
     indexer.providers = Providers([node])
     assert indexer.run().rows == 1200
     assert indexer.events() == chain.logs()
-    assert indexer.rows("SELECT range_ceiling < 9 FROM chain_cursors") == [(True,)]
+    assert indexer.rows("SELECT ceiling < 9 FROM chain_range_sizes") == [(True,)]
     node.close()
 
 

@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 import tasks.runtime
-from app.chain.jobs import BACKFILL, INDEX_HEAD
+from app.chain.jobs import AUDIT_RANGES, BACKFILL, INDEX_HEAD
 from app.core.errors import Unauthenticated
 from app.core.http.principal import Credentials, Principal
 from app.factory import create_app
@@ -23,7 +23,7 @@ from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from config.groups import ChainSettings
 from config.settings import Settings
 from tasks.base import process_message
-from tasks.chain import backfill_range, index_head
+from tasks.chain import audit_ranges, backfill_range, index_head
 from tasks.runtime import Runtime
 from tasks.schedule import schedule
 from tests.chain.conftest import Indexer
@@ -129,6 +129,30 @@ def test_indexing_as_a_job(
     assert progress["final_block"] == int(chain.ask("eth_getBlockByNumber", "finalized", False)["number"], 16)
 
 
+def test_an_audit_as_a_job(
+    chain: Chain, indexer: Indexer, submit: Callable[..., Any], ask: Callable[..., Any], worker: Runtime
+) -> None:
+    for amount in range(9):
+        chain.move(1, amount)
+    chain.mine(64)
+    indexer.run()
+    with worker.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM chain_events WHERE block_number = 4")
+    for _ in range(2):
+        made = submit("chain.audit_ranges", contract_set="emitter").json
+        process_message(worker, AUDIT_RANGES, audit_ranges.work, [UUID(made["id"])])
+        job = ask("GET", made["links"]["self"]).json
+        assert job["status"] == "succeeded", job
+    assert indexer.events() == chain.logs()
+    second, first = ask("GET", "/v1/chain/audits").json["data"]
+    assert (first["rows_missing"], first["rows_repaired"], first["method"]) == (1, 1, "receipts")
+    assert (first["first_block"], first["last_block"], second["rows_missing"]) == (0, second["last_block"], 0)
+    assert ask("GET", "/v1/chain/audits?found=differences").json["data"] == [first]
+    page = ask("GET", "/v1/chain/audits?limit=1").json
+    assert page["data"] == [second]
+    assert ask("GET", f"/v1/chain/audits?limit=1&cursor={page['next_cursor']}").json["data"] == [first]
+
+
 def test_only_one_reads_a_set_at_a_time(submit: Callable[..., Any]) -> None:
     assert submit("chain.index_head", contract_set="emitter").status_code == 202
     again = submit("chain.index_head", contract_set="emitter")
@@ -188,7 +212,7 @@ def test_a_node_that_is_gone_is_tried_again(
 
 
 def test_reading_needs_the_chain_s_scope(ask: Callable[..., Any], submit: Callable[..., Any]) -> None:
-    for path in ("/v1/chain/contract-sets", "/v1/chain/alarms"):
+    for path in ("/v1/chain/contract-sets", "/v1/chain/alarms", "/v1/chain/audits"):
         assert ask("GET", path, "reader").status_code == 403
         assert ask("GET", path, "nobody").status_code == 401
         assert ask("GET", path + "?unknown=1").status_code == 422
@@ -217,8 +241,11 @@ def test_alarms_are_listed_in_pages(chain: Chain, ask: Callable[..., Any], index
 
 
 def test_each_protocol_file_has_a_schedule(settings: Settings) -> None:
-    (entry,) = [entry for entry in schedule(settings) if entry.kind is INDEX_HEAD]
-    assert (entry.name, entry.params) == ("index_emitter", {"contract_set": "emitter"})
+    found = {entry.name: (entry.kind, entry.params) for entry in schedule(settings) if entry.params}
+    assert found == {
+        "index_emitter": (INDEX_HEAD, {"contract_set": "emitter"}),
+        "audit_emitter": (AUDIT_RANGES, {"contract_set": "emitter"}),
+    }
 
 
 def test_the_indexer_s_metrics(chain: Chain, indexer: Indexer, client: FlaskClient) -> None:

@@ -238,10 +238,28 @@ def test_an_answer_that_does_not_end_in_time_is_a_timeout(node: NodeProxy, drip:
     provider.close()
 
 
+def of_logs(answer: Answer) -> Callable[[Calls], Answer]:
+    """A node that answers log queries so, and is else in order."""
+    return lambda calls: answer if calls[0]["method"] == "eth_getLogs" else said(result(calls[0], hex(CHAIN_ID)))
+
+
 def test_an_answer_cut_short_is_not_taken_for_whole(node: NodeProxy, ask: Provider) -> None:
     node.before = lambda calls: Answer(200, b'{"jsonrpc":"2.0","id":1,"result":[]}', cut=True)
-    with pytest.raises(errors.NodeUnreachable):
+    with pytest.raises(errors.AnswerTruncated):
         ask.call("eth_getLogs", {})
+    node.before = of_logs(Answer(200, b'{"jsonrpc":"2.0","id":1,"result":[{"address":"0x'))
+    with pytest.raises(errors.AnswerTruncated):
+        ask.call("eth_getLogs", {})
+
+
+def test_a_range_that_a_gateway_gives_up_on_is_a_range_to_make_smaller(node: NodeProxy, ask: Provider) -> None:
+    for status in (503, 504):
+        node.before = of_logs(Answer(status, b""))
+        with pytest.raises(errors.NodeTimeout):
+            ask.call("eth_getLogs", {})
+    node.before = lambda calls: Answer(503, b"")
+    with pytest.raises(errors.NodeUnreachable):
+        ask.call("eth_blockNumber")
 
 
 def test_an_answer_larger_than_allowed_is_not_read_to_its_end(node: NodeProxy) -> None:

@@ -156,6 +156,7 @@ TABLE = (
     Entry("POST", "/v1/schedules/<name>/run", "ops:write", 202, ANYBODYS, subjects.idle_schedule),
     # The chain, prices, perps
     Entry("GET", "/v1/chain/alarms", "chain:read", 200),
+    Entry("GET", "/v1/chain/audits", "chain:read", 200),
     Entry("GET", "/v1/chain/contract-sets", "chain:read", 200),
     Entry("GET", "/v1/prices", "oracle:read", 200),
     Entry("GET", "/v1/prices/<path:name>/history", "oracle:read", 200, subject=subjects.feed),

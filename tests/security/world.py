@@ -172,7 +172,7 @@ def _fill(session: Session, settings: Settings) -> None:
         session,
         Alarm(chain_id=CHAIN_ID, contract_set="watchkeeper_perps", kind="node_behind", subject="a node"),
     )
-    session.execute(OPEN, {"chain_id": CHAIN_ID, "name": "watchkeeper_perps", "start_block": 0, "range_blocks": 1000})
+    session.execute(OPEN, {"chain_id": CHAIN_ID, "name": "watchkeeper_perps", "start_block": 0})
 
 
 def _price(now: datetime) -> Price:

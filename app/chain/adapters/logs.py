@@ -14,6 +14,7 @@ from app.chain.types.indexing import Heads, Window
 
 HASH_BYTES = 32
 ADDRESS_BYTES = 20
+BLOOM_BYTES = 256
 TOPICS_MAX = 4
 INDEX_MAX = 2**31 - 1
 TIMESTAMP_MAX = 253_402_300_799  # the last second of the year 9999: what a timestamp column and Python can hold
@@ -24,9 +25,13 @@ class _Block(msgspec.Struct, rename="camel"):
     hash: str
     parent_hash: str
     timestamp: str
+    logs_bloom: str | None = None
+    receipts_root: str | None = None
 
 
-class _Log(msgspec.Struct, rename="camel"):
+class RawLog(msgspec.Struct, rename="camel"):
+    """A log as nodes write it."""
+
     block_number: str
     block_hash: str
     log_index: str
@@ -81,12 +86,12 @@ def read_window(
     received = provider.bytes_received
     logs = _read_logs(provider, contracts, headers[0], headers[-1], settled)
     size = provider.bytes_received - received
-    found = _converted(provider, logs)
+    found = to_logs(provider, logs)
     found.sort(key=attrgetter("block_number", "log_index"))
     return Window(headers, tuple(found), size)
 
 
-def _read_logs(provider: Provider, contracts: ContractSet, first: Header, last: Header, settled: bool) -> list[_Log]:
+def _read_logs(provider: Provider, contracts: ContractSet, first: Header, last: Header, settled: bool) -> list[RawLog]:
     query = {
         "fromBlock": hex(first.number),
         "toBlock": hex(last.number),
@@ -94,10 +99,10 @@ def _read_logs(provider: Provider, contracts: ContractSet, first: Header, last: 
         "topics": [["0x" + topic.hex() for topic in contracts.topics]],
     }
     if settled:
-        found: list[_Log] = provider.call("eth_getLogs", query, result=list[_Log], retry_timeouts=False)
+        found: list[RawLog] = provider.call("eth_getLogs", query, result=list[RawLog], retry_timeouts=False)
         return found
     calls = [Call("eth_getLogs", [query]), _by_number(hex(last.number))]
-    logs, block = provider.batch(calls, result=list[_Log] | _Block | None, retry_timeouts=False)
+    logs, block = provider.batch(calls, result=list[RawLog] | _Block | None, retry_timeouts=False)
     if not isinstance(block, _Block) or _header(provider, block).hash != last.hash:
         raise NodeInconsistent(f"Block {last.number} was replaced while its logs were read.")
     if not isinstance(logs, list):
@@ -112,10 +117,12 @@ def _by_number(tag: str) -> Call:
 def _header(provider: Provider, block: _Block) -> Header:
     try:
         return Header(
-            _quantity(block.number),
-            _bytes(block.hash, HASH_BYTES),
-            _bytes(block.parent_hash, HASH_BYTES),
-            _quantity(block.timestamp, TIMESTAMP_MAX),
+            quantity(block.number),
+            raw_bytes(block.hash, HASH_BYTES),
+            raw_bytes(block.parent_hash, HASH_BYTES),
+            quantity(block.timestamp, TIMESTAMP_MAX),
+            raw_bytes(block.logs_bloom, BLOOM_BYTES) if block.logs_bloom else b"",
+            raw_bytes(block.receipts_root, HASH_BYTES) if block.receipts_root else b"",
         )
     except ValueError as error:
         raise NodeAnswerInvalid(f"{provider.name} answered a malformed header: {error}.") from None
@@ -129,7 +136,7 @@ class _Words(dict[str, bytes]):
         self._size = size
 
     def __missing__(self, text: str) -> bytes:
-        raw = self[text] = _bytes(text, self._size)
+        raw = self[text] = raw_bytes(text, self._size)
         return raw
 
 
@@ -141,11 +148,11 @@ class _Numbers(dict[str, int]):
         self._limit = limit
 
     def __missing__(self, text: str) -> int:
-        number = self[text] = _quantity(text, self._limit)
+        number = self[text] = quantity(text, self._limit)
         return number
 
 
-def _converted(provider: Provider, logs: Sequence[_Log]) -> list[Log]:
+def to_logs(provider: Provider, logs: Sequence[RawLog]) -> list[Log]:
     """The logs in raw bytes, as they come; raises NodeAnswerInvalid, and NodeInconsistent for one that was removed."""
     blocks, places, hashes, addresses = _Numbers(), _Numbers(INDEX_MAX), _Words(HASH_BYTES), _Words(ADDRESS_BYTES)
     try:
@@ -158,7 +165,7 @@ def _converted(provider: Provider, logs: Sequence[_Log]) -> list[Log]:
                 places[log.transaction_index],
                 addresses[log.address],
                 tuple([hashes[topic] for topic in log.topics[:TOPICS_MAX]]),
-                _bytes(log.data),
+                raw_bytes(log.data),
             )
             for log in logs
             if not log.removed
@@ -170,14 +177,16 @@ def _converted(provider: Provider, logs: Sequence[_Log]) -> list[Log]:
     return found
 
 
-def _quantity(text: str, limit: int = 2**63 - 1) -> int:
+def quantity(text: str, limit: int = 2**63 - 1) -> int:
+    """A JSON-RPC quantity; raises ValueError for what is none, or above `limit`."""
     number = int(text, 16)
     if not 0 <= number <= limit:
         raise ValueError(f"{text[:80]!r} is out of range")
     return number
 
 
-def _bytes(text: str, size: int | None = None) -> bytes:
+def raw_bytes(text: str, size: int | None = None) -> bytes:
+    """JSON-RPC's hex as bytes; raises ValueError for what is none, or not `size` long."""
     raw = bytes.fromhex(text[2:])
     if text[:2] != "0x" or (size is not None and len(raw) != size):
         raise ValueError(f"{text[:80]!r} is not {size or 'some'} bytes in hex")

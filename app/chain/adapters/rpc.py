@@ -26,6 +26,7 @@ log = get_logger(__name__)
 ATTEMPTS = 3
 BATCH_SIZE = 100
 MAX_ANSWER_BYTES = 32 << 20
+TRUNCATED = "truncated"  # msgspec's word for JSON that ends too early
 STATUS_DECIDES = (401, 403, 413, 429)  # whatever the body says
 BACKOFF_SECONDS = 0.2
 BACKOFF_CAP_SECONDS = 5.0
@@ -74,6 +75,7 @@ class Provider:
     ):
         self.chain_id = chain_id
         self.requests_sent = 0
+        self.calls_sent = 0
         self.bytes_received = 0
         self._transport = Transport(url, timeout_seconds=timeout_seconds, max_bytes=max_answer_bytes)
         self._attempts = attempts
@@ -105,6 +107,7 @@ class Provider:
 
         def once() -> Any:
             identity = next(self._ids)
+            self.calls_sent += 1
             body = msgspec.json.encode({"jsonrpc": "2.0", "id": identity, "method": method, "params": params})
             answer = self._decoded(self._exchange(body), _Answer[result], method)
             if answer.error is None and answer.id != identity:
@@ -155,6 +158,7 @@ class Provider:
 
     def _batch_once(self, calls: Sequence[Call], result: Any) -> list[Any | AppError]:
         numbered = {next(self._ids): call for call in calls}
+        self.calls_sent += len(calls)
         body = [
             {"jsonrpc": "2.0", "id": identity, "method": call.method, "params": call.params}
             for identity, call in numbered.items()
@@ -190,7 +194,7 @@ class Provider:
         if answer.status != 200:
             fault = None if answer.status in STATUS_DECIDES else _lone_fault(answer.body)
             if fault is None:
-                raise rpc_failures.from_status(answer.status, answer.retry_after_seconds)
+                raise rpc_failures.from_status(answer.status, answer.retry_after_seconds, method)
             raise self._failure(method, fault)
         try:
             return _decoder(kind).decode(answer.body)
@@ -198,6 +202,8 @@ class Provider:
             fault = _lone_fault(answer.body)
             if fault is not None:
                 raise self._failure(method, fault) from None
+            if TRUNCATED in str(problem):
+                raise errors.AnswerTruncated(f"{self.name} ended its answer too early.") from None
             raise errors.NodeAnswerInvalid(f"{self.name} answered what cannot be read: {problem}") from None
 
     def _unwrap(self, method: str, answer: _Answer[T]) -> T | None:

@@ -36,7 +36,8 @@ _REVERT = re.compile(r"revert|vm execution error|invalid opcode|always failing t
 
 # eth_getLogs: too many blocks, or too many logs in them.
 _RANGE = re.compile(
-    r"block range|range (?:is )?too|range \d+ (?:exceeds|is bigger)|too (?:large|wide|many blocks)"
+    r"block range|ranges over|range (?:is )?too|range \d+ (?:exceeds|is bigger)|too (?:large|wide|many blocks)"
+    r"|size exceeded|limited to 0 - \d"
     r"|more than \d+ (?:results|logs|events)|too many logs"
     r"|max(?:imum)? results|response (?:size|is|too)|logs matched|limit exceeded|max(?:imum)? (?:block )?range"
     r"|blocks? distance|up to an? \d|limited to an? [\d,]+|limited to [\d,]+ block|at most [\d,]+ blocks"
@@ -52,7 +53,7 @@ _CAPS = tuple(
     re.compile(pattern, re.I)
     for pattern in (
         rf"\(\d+ > {_NUMBER}\)",
-        rf"limited to (?:an? )?{_NUMBER}(?! (?:logs|results|events))",
+        rf"limited to (?:an? |0 - )?{_NUMBER}(?! (?:logs|results|events))",
         rf"up to (?:an? )?{_NUMBER} block",
         rf"max(?:imum)?(?: block)? range(?: is| of|:)?\s*{_NUMBER}",
         rf"at most {_NUMBER} blocks",
@@ -63,6 +64,8 @@ _CAPS = tuple(
         rf"maximum allowed is {_NUMBER} blocks",
         rf"range \d+ exceeds limit of {_NUMBER}",
         rf"range limit {_NUMBER}",
+        rf"ranges over {_NUMBER} blocks",
+        rf"range is too large, max is {_NUMBER} blocks",
         rf"exceeds? max(?:imum)? block range:? {_NUMBER}",
     )
 )
@@ -120,7 +123,7 @@ def from_error(method: str, code: Any, said: str | None, data: Any, secrets: tup
 def _range_failure(code: Any, raw: str, message: str) -> AppError | None:
     if _RATE.search(raw) and not _SUGGESTED_HEX.search(raw):
         return errors.NodeRateLimited(message)
-    if not _RANGE.search(raw) and code != -32005:
+    if not _RANGE.search(raw) and not _TIMEOUT.search(raw) and code != -32005:
         return None
     return errors.RangeTooLarge(message, suggested_blocks=_suggested(raw), cap_blocks=_cap(raw))
 
@@ -169,8 +172,8 @@ def _returned(data: Any) -> bytes:
     return bytes.fromhex(found[0][2:]) if found else b""
 
 
-def from_status(status: int, retry_after_seconds: float | None) -> AppError:
-    """The failure that an HTTP status means when the body says nothing better."""
+def from_status(status: int, retry_after_seconds: float | None, method: str = "") -> AppError:
+    """The failure that an HTTP status means for a call of `method` when the body says nothing better."""
     said = f"HTTP status {status}"
     if status in (401, 403):
         return errors.BadKey(f"The node's provider does not accept our key ({said}).")
@@ -178,7 +181,8 @@ def from_status(status: int, retry_after_seconds: float | None) -> AppError:
         return errors.NodeRateLimited(f"Too many requests ({said}).", retry_after_seconds=retry_after_seconds)
     if status == 413:
         return errors.RangeTooLarge(f"The node refuses an answer of that size ({said}).")
-    if status in (408, 504):
+    # 503 is what a gateway says of a log query that its node gave up on.
+    if status in (408, 504) or (status == 503 and method == "eth_getLogs"):
         return errors.NodeTimeout(f"The node did not answer in time ({said}).")
     if status >= 500:
         return errors.NodeUnreachable(f"The node cannot be reached ({said}).")

@@ -13,7 +13,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 from urllib3.connectionpool import ConnectionPool, HTTPConnectionPool
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from app.chain import errors
 
@@ -84,7 +84,7 @@ class Transport:
         return self._adapter.opened
 
     def post(self, body: bytes) -> HttpAnswer:
-        """Send `body`; raises NodeTimeout, NodeUnreachable or AnswerTooLarge."""
+        """Send `body`; raises NodeTimeout, NodeUnreachable, AnswerTruncated or AnswerTooLarge."""
         deadline = time.monotonic() + self._timeout_seconds
         timeout = (min(CONNECT_SECONDS, self._timeout_seconds), self._timeout_seconds)
         try:
@@ -103,7 +103,7 @@ class Transport:
         pieces: list[bytes] = []
         size = 0
         # read1 gives what one receive brought, so that a node that drips bytes cannot outlast the deadline.
-        while piece := response.raw.read1(CHUNK_BYTES, decode_content=True):
+        while piece := self._piece(response):
             pieces.append(piece)
             size += len(piece)
             if size > self._max_bytes:
@@ -111,6 +111,13 @@ class Transport:
             if time.monotonic() > deadline:
                 raise errors.NodeTimeout(f"{self.name} did not finish its answer in time.")
         return b"".join(pieces)
+
+    def _piece(self, response: requests.Response) -> bytes:
+        try:
+            piece: bytes = response.raw.read1(CHUNK_BYTES, decode_content=True)
+            return piece
+        except ProtocolError:  # fewer bytes than the header promised, or an end in the middle of a chunk
+            raise errors.AnswerTruncated(f"{self.name} ended its answer too early.") from None
 
     def close(self) -> None:
         """Close every pooled connection."""

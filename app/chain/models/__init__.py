@@ -1,6 +1,20 @@
-"""The chain's tables: `events` (events, headers, cursors, alarms), `transactions` (intents, attempts, signers)."""
+"""The chain's tables: `events` (events, headers, cursors, alarms), `providers` (providers, range sizes, audits),
+`transactions` (intents, attempts, signers).
+"""
 
 from app.chain.models.events import ChainAlarm, ChainCursor, ChainEvent, ChainHeader
+from app.chain.models.providers import ChainAudit, ChainProvider, ChainRangeSize
 from app.chain.models.transactions import ChainAttempt, ChainIntent, ChainSigner
 
-__all__ = ["ChainAlarm", "ChainAttempt", "ChainCursor", "ChainEvent", "ChainHeader", "ChainIntent", "ChainSigner"]
+__all__ = [
+    "ChainAlarm",
+    "ChainAttempt",
+    "ChainAudit",
+    "ChainCursor",
+    "ChainEvent",
+    "ChainHeader",
+    "ChainIntent",
+    "ChainProvider",
+    "ChainRangeSize",
+    "ChainSigner",
+]

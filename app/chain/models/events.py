@@ -60,14 +60,13 @@ class ChainHeader(Base):
 class ChainCursor(Base):
     """How far a contract set is indexed; moved by compare-and-set in the transaction that writes the events.
 
-    Grows with the number of contract sets (and of ranges asked for by hand), never with the chain. `range_*` is what
-    was learned of the node's limits; `rewinds` counts reorgs that reached this set.
+    Grows with the number of contract sets (and of ranges asked for by hand), never with the chain. `rewinds`
+    counts reorgs that reached this set.
     """
 
     __tablename__ = "chain_cursors"
     __table_args__ = (
         CheckConstraint("next_block >= start_block", name="position"),
-        CheckConstraint("range_blocks >= 1 AND (range_ceiling IS NULL OR range_ceiling >= 1)", name="range"),
         CheckConstraint("(halted_at IS NULL) = (halted_reason IS NULL)", name="halted"),
     )
 
@@ -79,9 +78,6 @@ class ChainCursor(Base):
     tip_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     head_block: Mapped[int | None] = mapped_column(BigInteger)
     final_block: Mapped[int | None] = mapped_column(BigInteger)
-    range_blocks: Mapped[int] = mapped_column(Integer)
-    range_ceiling: Mapped[int | None] = mapped_column(Integer)
-    range_successes: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     rewinds: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     checked_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
     halted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))

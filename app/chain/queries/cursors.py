@@ -9,7 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from app.chain.errors import CursorMoved
-from app.chain.types.indexing import Cursor, RangeSize
+from app.chain.types.indexing import Cursor
 
 # One writer a chain at a time: a reorg found by one contract set rewinds them all, and none may write beside it.
 # Held to the end of the transaction; no network is waited on under it.
@@ -17,16 +17,15 @@ LOCK_CHAIN = text("SELECT pg_advisory_xact_lock(hashtextextended('chain_writer:'
 
 OPEN = text(
     """
-    INSERT INTO chain_cursors (chain_id, name, start_block, next_block, range_blocks)
-    VALUES (:chain_id, :name, :start_block, :start_block, :range_blocks)
+    INSERT INTO chain_cursors (chain_id, name, start_block, next_block)
+    VALUES (:chain_id, :name, :start_block, :start_block)
     ON CONFLICT DO NOTHING
     """
 )
 
 FIND = text(
     """
-    SELECT chain_id, name, start_block, next_block, tip_hash, tip_at, head_block, final_block, range_blocks,
-           range_ceiling, range_successes, halted_reason
+    SELECT chain_id, name, start_block, next_block, tip_hash, tip_at, head_block, final_block, halted_reason
     FROM chain_cursors WHERE chain_id = :chain_id AND name = :name
     """
 )
@@ -36,12 +35,10 @@ ADVANCE = text(
     """
     UPDATE chain_cursors
     SET next_block = :next_block, tip_hash = :tip_hash, tip_at = :tip_at, head_block = :head_block,
-        final_block = greatest(final_block, :final_block), range_blocks = :range_blocks,
-        range_ceiling = :range_ceiling, range_successes = :range_successes, checked_at = now()
+        final_block = greatest(final_block, :final_block), checked_at = now()
     WHERE chain_id = :chain_id AND name = :name AND next_block = :from_block
       AND tip_hash IS NOT DISTINCT FROM CAST(:from_hash AS bytea) AND halted_at IS NULL
-    RETURNING chain_id, name, start_block, next_block, tip_hash, tip_at, head_block, final_block, range_blocks,
-              range_ceiling, range_successes, halted_reason
+    RETURNING chain_id, name, start_block, next_block, tip_hash, tip_at, head_block, final_block, halted_reason
     """
 )
 
@@ -50,14 +47,6 @@ LOOKED = text(
     """
     UPDATE chain_cursors
     SET head_block = :head_block, final_block = greatest(final_block, :final_block), checked_at = now()
-    WHERE chain_id = :chain_id AND name = :name
-    """
-)
-
-KEEP_SIZE = text(
-    """
-    UPDATE chain_cursors
-    SET range_blocks = :range_blocks, range_ceiling = :range_ceiling, range_successes = :range_successes
     WHERE chain_id = :chain_id AND name = :name
     """
 )
@@ -77,7 +66,12 @@ REWIND = text(
     """
 )
 
-DROP = text("DELETE FROM chain_cursors WHERE chain_id = :chain_id AND name = :name")
+DROP = text(
+    """
+    WITH sizes AS (DELETE FROM chain_range_sizes WHERE chain_id = :chain_id AND contract_set = :name)
+    DELETE FROM chain_cursors WHERE chain_id = :chain_id AND name = :name
+    """
+)
 
 FIRST_START = text("SELECT min(start_block) FROM chain_cursors WHERE chain_id = :chain_id")
 
@@ -103,11 +97,9 @@ def lock_chain(session: Session, chain_id: int) -> None:
     session.execute(LOCK_CHAIN, {"chain_id": chain_id})
 
 
-def open_cursor(session: Session, *, chain_id: int, name: str, start_block: int, range_blocks: int) -> None:
+def open_cursor(session: Session, *, chain_id: int, name: str, start_block: int) -> None:
     """Make the set's cursor at its start block, unless there is one."""
-    session.execute(
-        OPEN, {"chain_id": chain_id, "name": name, "start_block": start_block, "range_blocks": range_blocks}
-    )
+    session.execute(OPEN, {"chain_id": chain_id, "name": name, "start_block": start_block})
 
 
 def find_cursor(session: Session, chain_id: int, name: str) -> Cursor | None:
@@ -125,7 +117,6 @@ def advance(
     tip_at: datetime,
     head_block: int,
     final_block: int | None,
-    size: RangeSize,
 ) -> Cursor:
     """Move `cursor` on; raises CursorMoved when it is no longer where it was read, or halted."""
     values = {
@@ -139,7 +130,7 @@ def advance(
         "head_block": head_block,
         "final_block": final_block,
     }
-    row = session.execute(ADVANCE, values | _size(size)).one_or_none()
+    row = session.execute(ADVANCE, values).one_or_none()
     if row is None:
         raise CursorMoved()
     return _cursor(row)
@@ -149,11 +140,6 @@ def looked(session: Session, cursor: Cursor, *, head_block: int, final_block: in
     """Note what the node's head was, when there was nothing new to read."""
     values = {"chain_id": cursor.chain_id, "name": cursor.name, "head_block": head_block, "final_block": final_block}
     session.execute(LOOKED, values)
-
-
-def keep_size(session: Session, cursor: Cursor, size: RangeSize) -> None:
-    """Remember what a refusal taught, so that not even a killed worker forgets it."""
-    session.execute(KEEP_SIZE, {"chain_id": cursor.chain_id, "name": cursor.name} | _size(size))
 
 
 def rewind(session: Session, chain_id: int, from_block: int) -> None:
@@ -188,12 +174,7 @@ def resume(session: Session, chain_id: int) -> None:
     session.execute(RESUME, {"chain_id": chain_id})
 
 
-def _size(size: RangeSize) -> dict[str, Any]:
-    return {"range_blocks": size.blocks, "range_ceiling": size.ceiling, "range_successes": size.successes}
-
-
 def _cursor(row: Row[Any]) -> Cursor:
     values = row._asdict()
-    size = RangeSize(values.pop("range_blocks"), values.pop("range_ceiling"), values.pop("range_successes"))
     tip_hash = values.pop("tip_hash")
-    return Cursor(**values, tip_hash=None if tip_hash is None else bytes(tip_hash), size=size)
+    return Cursor(**values, tip_hash=None if tip_hash is None else bytes(tip_hash))

@@ -24,6 +24,12 @@ GAUGES = (
         ("chain_id", "contract_set"),
     ),
     SqlGauge(
+        "watchkeeper_chain_provider_avoided",
+        "1 while other providers are preferred to this one",
+        "SELECT chain_id, provider, CASE WHEN retry_at > now() THEN 1 ELSE 0 END FROM chain_providers",
+        ("chain_id", "provider"),
+    ),
+    SqlGauge(
         "watchkeeper_chain_alarms",
         "Open alarms by kind",
         "SELECT chain_id, kind, count(*) FROM chain_alarms WHERE resolved_at IS NULL GROUP BY chain_id, kind",

@@ -1,14 +1,15 @@
-"""Raw events read back by their places."""
+"""Raw events read back: by their places, or by blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from app.chain.types.blocks import Log
+from app.chain.types.blocks import ContractSet, Log
 
 # By primary key, so O(places); the order is the chain's. Rows that do not fit their ABI stay out.
 AT = text(
@@ -24,6 +25,19 @@ AT = text(
 )
 
 
+# By block, so O(rows in the range, of every contract set).
+BETWEEN = text(
+    """
+    SELECT block_number, block_hash, log_index, transaction_hash, transaction_index, address, topic0, topic1, topic2,
+           topic3, data
+    FROM chain_events
+    WHERE chain_id = :chain_id AND block_number BETWEEN :first AND :last
+      AND address = ANY(CAST(:addresses AS bytea[])) AND topic0 = ANY(CAST(:topics AS bytea[]))
+    ORDER BY block_number, log_index
+    """
+)
+
+
 def logs_at(session: Session, chain_id: int, places: Iterable[tuple[bytes, int]]) -> Sequence[tuple[Log, datetime]]:
     """The logs that stand at these (block hash, log index), with when they were mined."""
     asked = list(places)
@@ -32,18 +46,30 @@ def logs_at(session: Session, chain_id: int, places: Iterable[tuple[bytes, int]]
         "hashes": [block_hash for block_hash, _ in asked],
         "log_indexes": [log_index for _, log_index in asked],
     }
-    found: list[tuple[Log, datetime]] = []
-    for row in session.execute(AT, values):
-        topics = tuple(bytes(topic) for topic in (row.topic0, row.topic1, row.topic2, row.topic3) if topic is not None)
-        log = Log(
-            block_number=row.block_number,
-            block_hash=bytes(row.block_hash),
-            log_index=row.log_index,
-            transaction_hash=bytes(row.transaction_hash),
-            transaction_index=row.transaction_index,
-            address=bytes(row.address),
-            topics=topics,
-            data=bytes(row.data),
-        )
-        found.append((log, row.mined_at))
-    return found
+    return [(_log(row), row.mined_at) for row in session.execute(AT, values)]
+
+
+def logs_between(session: Session, contracts: ContractSet, first: int, last: int) -> list[Log]:
+    """The rows of `contracts` in the blocks `first` to `last`, in the chain's order; also those that do not fit."""
+    values = {
+        "chain_id": contracts.chain_id,
+        "first": first,
+        "last": last,
+        "addresses": contracts.addresses,
+        "topics": contracts.topics,
+    }
+    return [_log(row) for row in session.execute(BETWEEN, values)]
+
+
+def _log(row: Row[Any]) -> Log:
+    topics = tuple(bytes(topic) for topic in (row.topic0, row.topic1, row.topic2, row.topic3) if topic is not None)
+    return Log(
+        block_number=row.block_number,
+        block_hash=bytes(row.block_hash),
+        log_index=row.log_index,
+        transaction_hash=bytes(row.transaction_hash),
+        transaction_index=row.transaction_index,
+        address=bytes(row.address),
+        topics=topics,
+        data=bytes(row.data),
+    )

@@ -8,24 +8,24 @@ and cursor move in one transaction, from where the range was read.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator
+from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 
 from app.chain import errors
-from app.chain.adapters.logs import read_heads, read_window
+from app.chain.adapters.logs import read_heads
 from app.chain.adapters.providers import Providers
-from app.chain.adapters.rpc import Provider
-from app.chain.maths.forks import check_window, final_block
-from app.chain.maths.ranges import after_answer, after_refusal, first_size
+from app.chain.maths.ranges import first_size
 from app.chain.queries import cursors
+from app.chain.queries.range_sizes import find_size, keep_size
 from app.chain.services.ahead import ahead
+from app.chain.services.completeness import report_losses
+from app.chain.services.providers import end_badly, end_well, pin, quarantine
+from app.chain.services.ranges import Tick, read_ranges
 from app.chain.services.recording import record
 from app.chain.services.reorgs import heal
 from app.chain.services.work import Work
-from app.chain.types.indexing import Alarm, Cursor, Heads, IndexReport, RangeLimits, RangeSize, Window
+from app.chain.types.indexing import Alarm, Checked, Cursor, Heads, IndexReport
 from app.core.db import release
 from app.core.errors import AppError
 from app.core.logging import get_logger
@@ -34,6 +34,8 @@ log = get_logger(__name__)
 
 # Looks at the node in one call: each ends in progress, in a healed reorg, or in an answer that did not fit together.
 MAX_LOOKS = 5
+# Answers of one provider that did not fit together, in one call, before others are preferred to it.
+MAX_CONTRADICTIONS = 3
 
 
 def index(work: Work, providers: Providers, *, last_block: int | None = None, final_only: bool = False) -> IndexReport:
@@ -48,49 +50,34 @@ def index(work: Work, providers: Providers, *, last_block: int | None = None, fi
     report = IndexReport(chain_id=work.contracts.chain_id, contract_set=work.contracts.name)
     sent = providers.requests_sent
     trouble: errors.NodeFailed = errors.NodeInconsistent("The node's chain changes with every look at it.")
+    contradictions: Counter[str] = Counter()
     for _ in range(MAX_LOOKS):
         cursor = _cursor(work)
-        provider, heads = providers.pin(
-            partial(read_heads, tip_block=cursor.tip_block, finalized=work.options.finality.depth is None)
+        pinned = pin(
+            work,
+            providers,
+            partial(read_heads, tip_block=cursor.tip_block, finalized=work.options.finality.depth is None),
         )
+        provider = pinned.provider
         try:
-            if _look(_Tick.of(work, provider, heads, last_block, final_only), cursor, report):
+            if _look(Tick.of(work, provider, pinned.heads, last_block, final_only), cursor, report):
+                end_well(work, pinned)
                 report.requests = providers.requests_sent - sent
                 return report
         except (errors.NodeInconsistent, errors.BlockUnavailable) as problem:
             # Most often a reorg between two of our requests: the next look finds and heals it.
             trouble = problem
+            contradictions[provider.name] += 1
+            if contradictions[provider.name] == MAX_CONTRADICTIONS:
+                quarantine(work, provider, problem.detail)
+        except errors.NODE_FAULTS as failure:
+            end_badly(work, provider, failure)
+            raise
     work.alarm(_alarm(work, trouble))
     raise trouble
 
 
-@dataclass(frozen=True, slots=True)
-class _Tick:
-    """One look at a node: the provider pinned for it, what it said, and how far to read."""
-
-    work: Work
-    provider: Provider
-    heads: Heads
-    final_block: int | None
-    goal: int
-
-    @classmethod
-    def of(cls, work: Work, provider: Provider, heads: Heads, last_block: int | None, final_only: bool) -> _Tick:
-        head = heads.head.number
-        final = final_block(work.options.finality, head, heads.final_block)
-        goal = (-1 if final is None else final) if final_only else head
-        return cls(work, provider, heads, final, goal if last_block is None else min(last_block, goal))
-
-
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """A range that was read, and how much to ask for after it."""
-
-    window: Window
-    next_size: RangeSize
-
-
-def _look(tick: _Tick, cursor: Cursor, report: IndexReport) -> bool:
+def _look(tick: Tick, cursor: Cursor, report: IndexReport) -> bool:
     """Read on; or, when the node's chain is not the one indexed, heal that instead and return False."""
     try:
         _check_tip(cursor, tick.heads)
@@ -112,7 +99,6 @@ def _cursor(work: Work) -> Cursor:
             chain_id=contracts.chain_id,
             name=contracts.name,
             start_block=contracts.start_block,
-            range_blocks=first_size(work.options.limits).blocks,
         )
         work.commit()
         return _cursor(work)
@@ -127,90 +113,48 @@ def _check_tip(cursor: Cursor, heads: Heads) -> None:
         raise errors.ForkSeen(f"Block {cursor.tip_block} is not the one indexed.")
 
 
-def _advance(tick: _Tick, cursor: Cursor, report: IndexReport) -> None:
+def _advance(tick: Tick, cursor: Cursor, report: IndexReport) -> None:
     """Read and record ranges up to the goal or the call's bounds; the next is read while one is recorded."""
-    head = tick.heads.head.number
+    session, head = tick.work.session, tick.heads.head.number
     if cursor.next_block > tick.goal:
-        cursors.looked(tick.work.session, cursor, head_block=head, final_block=tick.final_block)
+        cursors.looked(session, cursor, head_block=head, final_block=tick.final_block)
         tick.work.commit()
-    ranges = _ranges(tick, cursor)
-    is_one = tick.goal - cursor.next_block < cursor.size.blocks
-    with closing(ranges if is_one else ahead(ranges)) as read:
-        for found in read:
-            if isinstance(found, RangeSize):
+    size = find_size(session, cursor, tick.provider.name) or first_size(tick.work.options.limits)
+    release(session)
+    ranges = read_ranges(tick, cursor, size)
+    is_one = tick.goal - cursor.next_block < size.blocks
+    with closing(ranges if is_one else ahead(ranges)) as coming:
+        for found in coming:
+            if found.size != size:
+                keep_size(session, cursor, tick.provider.name, found.size)
+                size = found.size
+            if found.checked is None:
                 # At once: a worker that dies of slow answers must not begin again with the size they came for.
-                cursors.keep_size(tick.work.session, cursor, found)
                 tick.work.commit()
             else:
-                cursor = _record(tick, cursor, found, report)
+                cursor = _record(tick, cursor, found.checked, report)
     report.next_block, report.head_block, report.final_block = cursor.next_block, head, tick.final_block
     report.behind = cursor.next_block <= tick.goal
 
 
-def _ranges(tick: _Tick, cursor: Cursor) -> Generator[_Range | RangeSize]:
-    """One range after the other from the cursor on; for one that the node refused, the size that this taught."""
-    options, size, first = tick.work.options, cursor.size, cursor.next_block
-    deadline, steps = time.monotonic() + options.max_seconds, 0
-    while first <= tick.goal and steps < options.max_steps and time.monotonic() < deadline:
-        last = min(tick.goal, first + min(size.blocks, options.limits.max_blocks) - 1)
-        asked = last - first + 1
-        try:
-            window = _read(tick, first, last)
-        except (errors.RangeTooLarge, errors.AnswerTooLarge, errors.NodeTimeout) as refusal:
-            if asked == 1:
-                raise
-            size = _taught(size, options.limits, asked, refusal)
-            yield size
-            continue
-        size = after_answer(
-            size, options.limits, asked_blocks=asked, answer_bytes=window.answer_bytes, events=len(window.logs)
-        )
-        yield _Range(window, size)
-        first, steps = last + 1, steps + 1
-
-
-def _read(tick: _Tick, first: int, last: int) -> Window:
-    return read_window(
-        tick.provider,
-        tick.work.contracts,
-        first=first,
-        last=last,
-        known={tick.heads.head.number: tick.heads.head},
-        settled=tick.final_block is not None and last <= tick.final_block,
-    )
-
-
-def _record(tick: _Tick, cursor: Cursor, found: _Range, report: IndexReport) -> Cursor:
-    """Hold a range against itself and our last block, and write it."""
-    window = found.window
-    check_window(cursor.tip_hash, window.headers, window.logs)
+def _record(tick: Tick, cursor: Cursor, checked: Checked, report: IndexReport) -> Cursor:
+    """Write a range, and tell of what its answer had left out."""
+    work, window = tick.work, checked.window
     moved, rows, malformed = record(
-        tick.work,
-        cursor,
-        window,
-        head_block=tick.heads.head.number,
-        final_block=tick.final_block,
-        size=found.next_size,
+        work, cursor, window, head_block=tick.heads.head.number, final_block=tick.final_block
     )
+    report_losses(work, tick.provider, checked)
+    if checked.losses:
+        quarantine(work, tick.provider, "it left out logs")
     report.blocks += len(window.headers)
     report.events += len(window.logs)
     report.rows += rows
     report.malformed += malformed
+    report.checks += checked.calls
+    report.repaired += checked.repaired
+    report.unchecked += checked.unchecked
     report.steps += 1
     return moved
-
-
-def _taught(size: RangeSize, limits: RangeLimits, asked_blocks: int, refusal: AppError) -> RangeSize:
-    hints = refusal if isinstance(refusal, errors.RangeTooLarge) else None
-    taught = after_refusal(
-        size,
-        limits,
-        asked_blocks=asked_blocks,
-        suggested_blocks=hints.suggested_blocks if hints else None,
-        cap_blocks=hints.cap_blocks if hints else None,
-    )
-    log.info("range_refused", blocks=asked_blocks, next_blocks=taught.blocks, code=refusal.code)
-    return taught
 
 
 def _alarm(work: Work, trouble: AppError) -> Alarm:

@@ -10,11 +10,10 @@ from sqlalchemy.orm import Session
 
 from app.chain.adapters.providers import Providers
 from app.chain.errors import UnknownContractSet
-from app.chain.maths.forks import parse_finality
 from app.chain.services.protocols import deployment_values, load_protocol
 from app.chain.services.work import Work
 from app.chain.types.blocks import Projection
-from app.chain.types.indexing import Alarm, IndexOptions, RangeLimits
+from app.chain.types.indexing import Alarm, IndexOptions
 from app.chain.types.protocols import Protocol
 
 Projections = Mapping[str, Sequence[Projection]]
@@ -53,13 +52,3 @@ def load_protocols(
     deployed = deployment_values(Path(deployment_file)) if deployment_file else {}
     loaded = [load_protocol(Path(file), {**deployed, **environment}) for file in files]
     return {protocol.name: protocol for protocol in loaded}
-
-
-def index_options(*, finality: str, header_depth: int, max_range_blocks: int, halt_on_deep_fork: bool) -> IndexOptions:
-    """The indexer's tunables; raises ValueError for a finality that is neither `tag` nor `depth:<n>`."""
-    return IndexOptions(
-        finality=parse_finality(finality),
-        header_depth=header_depth,
-        limits=RangeLimits(max_blocks=max_range_blocks),
-        halt_on_deep_fork=halt_on_deep_fork,
-    )

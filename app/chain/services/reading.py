@@ -1,4 +1,4 @@
-"""How far the chain's contract sets are, and what alarms there are."""
+"""How far the chain's contract sets are, what alarms there are, and what audits found."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.chain.queries import reading
+from app.chain.queries import audits, reading
+from app.chain.types.providers import Audit
 from app.chain.types.reading import Progress, RaisedAlarm
 from app.core.paging import Page, decode_cursor, page_of
 
 SETS = "chain_contract_sets"
 ALARMS = "chain_alarms"
+AUDITS = "chain_audits"
 
 
 def find_progress(session: Session, chain_id: int, name: str) -> Progress | None:
@@ -31,3 +33,11 @@ def list_alarms(session: Session, *, only_open: bool, cursor: str | None, limit:
     key = decode_cursor(ALARMS, (UUID,), cursor)
     rows = reading.list_alarms(session, before=None if key is None else key[0], only_open=only_open, limit=limit + 1)
     return page_of(rows, limit=limit, listing=ALARMS, key=lambda row: (row.id,))
+
+
+def list_audits(session: Session, *, differing: bool, cursor: str | None, limit: int) -> Page[Audit]:
+    """A page of audits, newest first, with `differing` of those that found something; raises InvalidInput."""
+    key = decode_cursor(AUDITS, (UUID,), cursor)
+    before = None if key is None else key[0]
+    rows = audits.list_audits(session, before=before, differing=differing, limit=limit + 1)
+    return page_of(rows, limit=limit, listing=AUDITS, key=lambda row: (row.id,))

@@ -9,11 +9,11 @@ from app.chain.errors import ForkSeen, MalformedEvent
 from app.chain.queries import cursors, events, headers
 from app.chain.services.work import Work
 from app.chain.types.blocks import ContractSet, Event
-from app.chain.types.indexing import Alarm, Cursor, RangeSize, Window
+from app.chain.types.indexing import Alarm, Cursor, Window
 
 
 def record(
-    work: Work, cursor: Cursor, window: Window, *, head_block: int, final_block: int | None, size: RangeSize
+    work: Work, cursor: Cursor, window: Window, *, head_block: int, final_block: int | None
 ) -> tuple[Cursor, int, int]:
     """Write `window` from `cursor` on and commit; returns the cursor after it, the rows that are new, and how many
     events do not fit their ABI.
@@ -34,7 +34,6 @@ def record(
         tip_at=datetime.fromtimestamp(window.last.timestamp, UTC),
         head_block=head_block,
         final_block=final_block,
-        size=size,
     )
     headers.insert_headers(session, contracts.chain_id, window.headers)
     timestamps = {header.number: header.timestamp for header in window.headers}

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
-    """A block's place in its chain. `timestamp` is in seconds since 1970."""
+    """A block's place in its chain. `timestamp` is in seconds since 1970.
+
+    `logs_bloom` (256 bytes) and `receipts_root` (32) are what its logs are checked by; empty where the node gives none.
+    """
 
     number: int
     hash: bytes
     parent_hash: bytes
     timestamp: int
+    logs_bloom: bytes = b""
+    receipts_root: bytes = b""
 
 
 class Log(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +40,16 @@ class Log(msgspec.Struct, frozen=True, gc=False):
     address: bytes
     topics: tuple[bytes, ...]
     data: bytes
+
+
+class Receipt(msgspec.Struct, frozen=True, gc=False):
+    """What a transaction came to, as far as the receipts root covers it. `kind`: the EIP-2718 type, 0 legacy."""
+
+    kind: int
+    status: int
+    cumulative_gas_used: int
+    logs_bloom: bytes
+    logs: tuple[Log, ...]
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -88,7 +103,9 @@ class Projection(Protocol):
     """
 
     def apply(self, session: Session, events: Sequence[Event]) -> None:
-        """Fold in further events, in the chain's order; only those that fit their ABI."""
+        """Fold in further events, in the chain's order; only those that fit their ABI. An audit brings events that were
+        missing, and are older than others already folded in: they count from their own place on.
+        """
 
     def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
         """Undo all that came from blocks at or above `from_block`, whichever contract set brought it."""

@@ -32,6 +32,32 @@ class RangeLimits:
     target_events: int = 8_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckLimits:
+    """How far a node's answers are held against blooms and receipts.
+
+    `blooms` and `receipts` are off for a chain that fills in no filters, or whose receipt roots are its own. The others
+    bound the calls that 1,000 blocks may cost: near the head, and where blocks are final.
+    """
+
+    blooms: bool = True
+    receipts: bool = True
+    head_calls_per_1000_blocks: int = 1000
+    final_calls_per_1000_blocks: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderLimits:
+    """What a provider may do before others are preferred: answers missed in a row, blocks behind the highest head; and
+    for how long others are, after that and after a lie. Each time within a day doubles it.
+    """
+
+    max_failures: int = 3
+    max_lag_blocks: int = 10
+    open_seconds: float = 30.0
+    quarantine_seconds: float = 600.0
+
+
 @dataclass(frozen=True, slots=True)
 class Finality:
     """When a block counts as final: `depth` blocks below the head, or, where None, when the node says so."""
@@ -46,6 +72,8 @@ class IndexOptions:
     finality: Finality = Finality()
     header_depth: int = 1024
     limits: RangeLimits = RangeLimits()
+    checks: CheckLimits = CheckLimits()
+    providers: ProviderLimits = ProviderLimits()
     max_steps: int = 50
     max_seconds: float = 30.0
     halt_on_deep_fork: bool = False
@@ -67,7 +95,6 @@ class Cursor:
     tip_at: datetime | None
     head_block: int | None
     final_block: int | None
-    size: RangeSize
     halted_reason: str | None
 
     @property
@@ -105,6 +132,33 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """A block whose logs a node did not answer as they are: how many it left out, how many it made up."""
+
+    block_number: int
+    missing: int
+    invented: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A window after its check: repaired by what is known better. `calls` were spent on it; `unchecked` blocks looked
+    suspicious and were beyond the bound; `unusable` says why receipts prove nothing here.
+    """
+
+    window: Window
+    losses: tuple[Loss, ...] = ()
+    calls: int = 0
+    unchecked: int = 0
+    unusable: str | None = None
+
+    @property
+    def repaired(self) -> int:
+        """Logs that were put right."""
+        return sum(loss.missing + loss.invented for loss in self.losses)
+
+
+@dataclass(frozen=True, slots=True)
 class Rewind:
     """What a fork means: drop `from_block` and above. `deep`: that reaches below what had been called final."""
 
@@ -123,9 +177,14 @@ class Alarm:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+COUNTS = ("blocks", "events", "rows", "malformed", "steps", "rewinds", "requests", "checks", "repaired", "unchecked")
+
+
 @dataclass(slots=True, kw_only=True)
 class IndexReport:
-    """What one call did. `behind`: it stopped at its bounds with blocks left to read."""
+    """What one call did. `behind`: it stopped at its bounds with blocks left to read. `checks`: calls that went into
+    holding answers against blooms and receipts; `repaired` logs were put right by them, `unchecked` blocks left out.
+    """
 
     chain_id: int
     contract_set: str
@@ -139,11 +198,14 @@ class IndexReport:
     steps: int = 0
     rewinds: int = 0
     requests: int = 0
+    checks: int = 0
+    repaired: int = 0
+    unchecked: int = 0
     behind: bool = False
 
     def add(self, later: IndexReport) -> None:
         """Take in what a later call did: counts add up, positions are the later ones."""
-        for name in ("blocks", "events", "rows", "malformed", "steps", "rewinds", "requests"):
+        for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(later, name))
         for name in ("next_block", "head_block", "final_block", "behind"):
             setattr(self, name, getattr(later, name))

@@ -1,0 +1,180 @@
+"""The audit: ranges of final blocks, one after the other and round again, read once more and compared with the tables.
+What is missing is proven by receipts where they can be, written, and folded into the projections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from app.chain import errors
+from app.chain.adapters.block_logs import read_block_logs, read_proven_logs
+from app.chain.adapters.logs import read_headers, read_window
+from app.chain.adapters.providers import Providers
+from app.chain.adapters.rpc import Provider
+from app.chain.maths.blooms import may_hold, watch_masks
+from app.chain.maths.completeness import Budget, differences
+from app.chain.maths.forks import check_window
+from app.chain.maths.ranges import after_refusal, first_size
+from app.chain.queries import audits, cursors, events
+from app.chain.queries.providers import list_standings
+from app.chain.queries.stored_events import logs_between
+from app.chain.services.completeness import complete
+from app.chain.services.recording import decode
+from app.chain.services.work import Work
+from app.chain.types.blocks import Header, Log
+from app.chain.types.indexing import Alarm, Window
+from app.chain.types.providers import RangeAudit
+from app.core.db import release
+from app.core.logging import get_logger
+
+log = get_logger(__name__)
+
+SECOND_PROVIDER, RECEIPTS = "second_provider", "receipts"
+TOO_MUCH = (errors.RangeTooLarge, errors.AnswerTooLarge, errors.AnswerTruncated, errors.NodeTimeout)
+
+
+def audit(work: Work, providers: Providers, *, blocks: int) -> RangeAudit | None:
+    """Audit the next `blocks` final blocks of `work.contracts`, after the last ones audited; None while none is final.
+
+    The last configured provider in good standing is asked, so that of several it is not the one that ticks prefer; a
+    sole one is asked for the receipts of every block that may hold a watched log. Rows that are missing are repaired,
+    in one transaction with the row that says so; rows the chain has not raise an alarm and stay for an operator.
+    Commits. Raises NodeBehind for a node that ends before the range, NodeInconsistent (after an alarm) for one of
+    another chain, CursorMoved when a reorg rewound the range meanwhile, and the node's own failures.
+    """
+    span = _next_range(work, blocks)
+    if span is None:
+        return None
+    first, last = span
+    provider, method = _auditor(work, providers)
+    sent = provider.calls_sent
+    if int(provider.call("eth_blockNumber", result=str), 16) < last:
+        raise errors.NodeBehind(f"{provider.name} ends before block {last}.")
+    stored = logs_between(work.session, work.contracts, first, last)
+    release(work.session)
+    headers = _same_chain(work, provider, stored, first, last)
+    suspects = (
+        _differing(work, provider, headers, stored) if method == SECOND_PROVIDER else _held(work, headers, stored)
+    )
+    missing, extra = differences(stored, _truth(work, provider, suspects))
+    found = RangeAudit(
+        first_block=first,
+        last_block=last,
+        provider=provider.name,
+        method=method,
+        rows_missing=len(missing),
+        rows_extra=len(extra),
+        rows_repaired=len(missing),
+        calls=provider.calls_sent - sent,
+    )
+    _record(work, found, headers, missing)
+    return found
+
+
+def _next_range(work: Work, blocks: int) -> tuple[int, int] | None:
+    session, contracts = work.session, work.contracts
+    cursor = cursors.find_cursor(session, contracts.chain_id, contracts.name)
+    if cursor is None or cursor.final_block is None:
+        return None
+    end = min(cursor.final_block, cursor.next_block - 1)
+    if end < cursor.start_block:
+        return None
+    after = audits.last_audited(session, contracts.chain_id, contracts.name)
+    first = cursor.start_block if after is None or not cursor.start_block <= after + 1 <= end else after + 1
+    return first, min(first + blocks - 1, end)
+
+
+def _auditor(work: Work, providers: Providers) -> tuple[Provider, str]:
+    standings = list_standings(work.session, work.contracts.chain_id)
+    release(work.session)
+    avoided = {standing.provider for standing in standings if standing.avoided}
+    usable = [provider for provider in providers if provider.name not in avoided]
+    everyone = list(providers)
+    return (usable or everyone)[-1], SECOND_PROVIDER if len(everyone) > 1 else RECEIPTS
+
+
+def _same_chain(work: Work, provider: Provider, stored: Sequence[Log], first: int, last: int) -> list[Header]:
+    """The range's headers, which the rows' blocks are among."""
+    headers = read_headers(provider, range(first, last + 1))
+    hashes = {header.number: header.hash for header in headers}
+    other = sorted({row.block_number for row in stored if hashes[row.block_number] != row.block_hash})
+    if other:
+        _alarm(work, "audit_other_chain", provider, {"blocks": other[:10], "blocks_in_all": len(other)})
+        raise errors.NodeInconsistent(f"{provider.name} has another block {other[0]} than the one indexed.")
+    return headers
+
+
+def _held(work: Work, headers: Sequence[Header], stored: Sequence[Log]) -> list[Header]:
+    """The blocks that may hold a watched log, or of which there are rows."""
+    masks = watch_masks(work.contracts.watched)
+    indexed = {row.block_hash for row in stored}
+    with_filters = work.options.checks.blooms
+    return [h for h in headers if h.hash in indexed or not with_filters or may_hold(h, masks)]
+
+
+def _differing(work: Work, provider: Provider, headers: Sequence[Header], stored: Sequence[Log]) -> list[Header]:
+    """The blocks whose logs are not the rows, as this provider has them; read in ranges as large as it takes."""
+    known = {header.number: header for header in headers}
+    number, last = headers[0].number, headers[-1].number
+    limits, size = work.options.limits, first_size(work.options.limits)
+    answered: set[Log] = set()
+    budget = Budget(work.options.checks)
+    while number <= last:
+        end = min(last, number + size.blocks - 1)
+        try:
+            window = read_window(provider, work.contracts, first=number, last=end, known=known, settled=True)
+            check_window(None, window.headers, window.logs)
+            checked = complete(provider, work.contracts, window, budget, settled=True, limits=work.options.checks)
+            answered |= set(checked.window.logs)
+            number = end + 1
+        except TOO_MUCH:
+            if end == number:
+                return list(headers)
+            size = after_refusal(size, limits, asked_blocks=end - number + 1)
+    differing = {one.block_hash for one in answered ^ set(stored)}
+    return [header for header in headers if header.hash in differing]
+
+
+def _truth(work: Work, provider: Provider, headers: Sequence[Header]) -> Mapping[Header, Sequence[Log]]:
+    """Their logs, proven by receipts where the chain and the node allow it."""
+    try:
+        if work.options.checks.receipts:
+            return dict(zip(headers, read_proven_logs(provider, work.contracts, headers), strict=True))
+    except (errors.MethodMissing, errors.ReceiptsUnusable) as problem:
+        log.warning("receipts_unusable", node=provider.name, reason=problem.detail)
+    return dict(zip(headers, read_block_logs(provider, work.contracts, headers), strict=True))
+
+
+def _record(work: Work, found: RangeAudit, headers: Sequence[Header], missing: Sequence[Log]) -> None:
+    """Write the missing rows, fold their events into the projections, and write down the audit; one transaction."""
+    session, contracts = work.session, work.contracts
+    cursors.lock_chain(session, contracts.chain_id)
+    cursor = cursors.find_cursor(session, contracts.chain_id, contracts.name)
+    if cursor is None or cursor.next_block <= found.last_block:
+        raise errors.CursorMoved()
+    decoded, malformed = decode(contracts, Window(tuple(headers), tuple(missing), 0))
+    timestamps = {header.number: header.timestamp for header in headers}
+    events.insert_events(session, contracts.chain_id, missing, timestamps, malformed)
+    for projection in work.own_projections() if decoded else ():
+        projection.apply(session, decoded)
+    audits.write(session, contracts.chain_id, contracts.name, found)
+    work.commit()
+    if found.rows_missing or found.rows_extra:
+        log.error("audit_differs", contract_set=contracts.name, **asdict(found))
+        work.alarm(
+            Alarm(
+                chain_id=contracts.chain_id,
+                contract_set=contracts.name,
+                kind="audit_differs",
+                subject=f"{contracts.name}@{found.first_block}-{found.last_block}",
+                detail=asdict(found),
+            )
+        )
+
+
+def _alarm(work: Work, kind: str, provider: Provider, detail: dict[str, object]) -> None:
+    contracts = work.contracts
+    work.alarm(
+        Alarm(chain_id=contracts.chain_id, contract_set=contracts.name, kind=kind, subject=provider.name, detail=detail)
+    )
