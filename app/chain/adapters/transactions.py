@@ -22,8 +22,8 @@ class _Receipt(msgspec.Struct, rename="camel"):
     block_number: str
     block_hash: str
     gas_used: str
-    effective_gas_price: str
     status: str
+    effective_gas_price: str | None = None
 
 
 class _Header(msgspec.Struct, rename="camel"):
@@ -162,7 +162,7 @@ def _receipt(answer: Any) -> Receipt:
         block_hash=_bytes(fields.block_hash),
         status=_quantity(fields.status),
         gas_used=_quantity(fields.gas_used),
-        gas_price_wei=_quantity(fields.effective_gas_price),
+        gas_price_wei=None if fields.effective_gas_price is None else _quantity(fields.effective_gas_price),
     )
 
 

@@ -18,9 +18,9 @@ from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
 from app.chain.maths.forks import check_window, final_block
 from app.chain.maths.ranges import after_answer, after_refusal, first_size
-from app.chain.queries import cursors
+from app.chain.queries import alarms, cursors
 from app.chain.services.recording import record
-from app.chain.services.reorgs import heal
+from app.chain.services.reorgs import NODE_BEHIND, heal
 from app.chain.services.work import Work
 from app.chain.types.indexing import Alarm, Cursor, Heads, IndexReport
 from app.core.db import release
@@ -31,6 +31,10 @@ log = get_logger(__name__)
 
 # Looks at the node in one call: each ends in progress, in a healed reorg, or in an answer that did not fit together.
 MAX_LOOKS = 5
+
+NODE_INCONSISTENT = "node_inconsistent"
+PASSING = (NODE_INCONSISTENT, NODE_BEHIND)
+"""Alarms about what a node said, which are over when the set is read again."""
 
 
 def index(work: Work, providers: Providers, *, last_block: int | None = None, final_only: bool = False) -> IndexReport:
@@ -53,6 +57,7 @@ def index(work: Work, providers: Providers, *, last_block: int | None = None, fi
         try:
             if _look(_Tick.of(work, provider, heads, last_block, final_only), cursor, report):
                 report.requests = providers.requests_sent - sent
+                _resolve_passing(work)
                 return report
         except (errors.NodeInconsistent, errors.BlockUnavailable) as problem:
             # Most often a reorg between two of our requests: the next look finds and heals it.
@@ -178,11 +183,18 @@ def _learn(work: Work, cursor: Cursor, asked_blocks: int, refusal: AppError) -> 
     return _cursor(work)
 
 
+def _resolve_passing(work: Work) -> None:
+    if alarms.resolve_of_set(work.session, work.contracts.chain_id, work.contracts.name, PASSING):
+        work.commit()
+    else:
+        release(work.session)
+
+
 def _alarm(work: Work, trouble: AppError) -> Alarm:
     return Alarm(
         chain_id=work.contracts.chain_id,
         contract_set=work.contracts.name,
-        kind="node_inconsistent",
+        kind=NODE_INCONSISTENT,
         subject=work.contracts.name,
         detail={"reason": trouble.detail},
     )

@@ -74,14 +74,17 @@ class SignedTransaction:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A mined transaction's receipt. `status` 0 means that it reverted."""
+    """A mined transaction's receipt. `status` 0 means that it reverted.
+
+    `gas_price_wei` None: a node of before London, where each transaction pays the gas price that it was signed with.
+    """
 
     transaction_hash: bytes
     block_number: int
     block_hash: bytes
     status: int
     gas_used: int
-    gas_price_wei: int
+    gas_price_wei: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
