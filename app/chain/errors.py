@@ -213,6 +213,13 @@ class SignerUnavailable(AppError):
     status = 503
 
 
+class KeystoreRefused(AppError):
+    """The keystore is not written."""
+
+    code = "chain.keystore_refused"
+    status = 409
+
+
 class SignerNotFound(NotFound):
     """No transaction was ever sent by that signer."""
 

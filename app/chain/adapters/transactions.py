@@ -10,7 +10,7 @@ import msgspec
 from app.chain.adapters.rpc import Call, Provider
 from app.chain.errors import MethodMissing, NodeAnswerInvalid, NodeRefused
 from app.chain.maths.fees import market_tip_wei
-from app.chain.types.sending import Market, Receipt, Sightings, Simulation
+from app.chain.types.sending import AccountState, Market, Receipt, Sightings, Simulation
 from app.chain.types.transactions import Effect, Intent
 from app.core.errors import AppError
 
@@ -63,6 +63,19 @@ def read_market(rpc: Provider, signer: bytes, tip_percentile: int) -> Market:
         latest_nonce=_quantity(_raised(latest)),
         pending_nonce=_quantity(_raised(pending)),
     )
+
+
+def read_account(rpc: Provider, address: bytes) -> AccountState:
+    """An account's balance and counts at the head: one batch. Raises the classes of chain.errors."""
+    account = _hex(address)
+    balance, latest, pending = rpc.batch(
+        [
+            Call("eth_getBalance", (account, "latest")),
+            Call("eth_getTransactionCount", (account, "latest")),
+            Call("eth_getTransactionCount", (account, "pending")),
+        ]
+    )
+    return AccountState(_quantity(balance), _quantity(latest), _quantity(pending))
 
 
 def simulate(rpc: Provider, intents: Sequence[Intent]) -> list[Simulation]:

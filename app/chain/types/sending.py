@@ -100,6 +100,15 @@ class Market:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountState:
+    """What a node says of an account at its head."""
+
+    balance_wei: int
+    latest_nonce: int
+    pending_nonce: int
+
+
+@dataclass(frozen=True, slots=True)
 class Simulation:
     """What the node says that a call would do now: its gas, or why it fails."""
 
