@@ -23,8 +23,8 @@ from tests.chain_sender.desk import CHAIN_ID, Crash, Desk, crash_at
 from tests.chain_sender.victim import killed
 
 WORKERS = 4
-PLANNED_A_ROUND = 12
-ROUNDS_A_KILL = 8
+PLANNED_A_ROUND = 5
+ROUNDS_A_KILL = 12
 PATIENCE_SECONDS = 2.0
 # What a request through the bad node meets, in percent.
 FAULTS = {
@@ -150,7 +150,9 @@ class Storm:
                 self.desk.forget()
             case 1:
                 self.desk.base_fee(self.dice.randint(1, 40))
-            case 2:
+            case 2 | 3 | 4:
                 self.desk.reorg(self.dice.randint(1, self.desk.policy.confirmations))
+                if self.dice.random() < 0.5:
+                    self.desk.forget()  # what stood in the old blocks, which the node has put back
             case _:
                 self.desk.mine()
