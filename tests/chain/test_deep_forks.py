@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.chain import errors
-from app.chain.services.alarms import record_alarm
+from app.chain.services.alarms import record_alarm, resolve
+from app.chain.services.reading import list_alarms
 from app.chain.services.resuming import resume_set
 from app.chain.types.indexing import Alarm, Finality, IndexOptions
 from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, contract_set, grow, reindexed, replaced
@@ -118,6 +119,9 @@ def test_a_chain_set_to_halt_waits_for_its_operator(chain: Chain, indexer: Index
     assert indexer.events() == before
     assert indexer.rows(OPEN_ALARMS) == [("fork_below_finality",)]
     with Session(indexer.engine) as session:
+        (alarm,) = list_alarms(session, only_open=True, cursor=None, limit=2).items
+        with pytest.raises(errors.AlarmStands):
+            resolve(session, alarm.id)
         before_it, after_it = resume_set(session, CHAIN_ID, "emitter")
         session.commit()
     assert ("below the final block" in (before_it.halted_reason or ""), after_it.halted_at) == (True, None)
