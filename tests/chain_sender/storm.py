@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from threading import Lock
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -22,10 +24,11 @@ from tests.chain_sender import proxy
 from tests.chain_sender.desk import CHAIN_ID, Crash, Desk, crash_at
 from tests.chain_sender.victim import killed
 
+T = TypeVar("T")
 WORKERS = 4
 PLANNED_A_ROUND = 5
 ROUNDS_A_KILL = 12
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 1.0
 # What a request through the bad node meets, in percent.
 FAULTS = {
     proxy.HONEST: 66,
@@ -86,7 +89,8 @@ class Storm:
         """An honest node and cheap blocks, until nothing is live."""
         for _ in range(200):
             self.desk.base_fee(1)
-            if self.desk.watch(after_seconds=60).live == 0:
+            report = self._or_dead("watcher", partial(self.desk.watch, after_seconds=60))
+            if report is not None and report.live == 0:
                 return
             self.desk.mine(self.desk.policy.confirmations)
 
@@ -129,11 +133,13 @@ class Storm:
         with suppress(NodeFailed):
             self._or_dead("watcher", lambda: desk.watch(commit=_deadly(dice)))
 
-    def _or_dead(self, who: str, act: Callable[[], object]) -> None:
+    def _or_dead(self, who: str, act: Callable[[], T]) -> T | None:
+        """What the act gives; None when it dies on its way, which it may do at a failpoint armed a round ago."""
         try:
-            act()
+            return act()
         except Crash:
             self._dead(who)
+            return None
 
     def _dead(self, who: str) -> None:
         with self._lock:

@@ -141,6 +141,22 @@ def test_bytes_that_no_node_will_take_give_way_to_a_cancellation(desk: Desk, anv
     audit(desk)
 
 
+def test_what_a_rollup_takes_for_data_counts_as_spent(desk: Desk, anvil: EmbeddedAnvil) -> None:
+    def rollup(call: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if call["method"] == "eth_getTransactionReceipt" and answer["result"] is not None:
+            answer["result"]["l1Fee"] = "0x3b9aca07"
+        return answer
+
+    with _behind(desk, anvil, lie=rollup) as above:
+        intent_id = above.plan(1)
+        above.advance(intent_id)
+        above.settle()
+    intent = desk.intent(intent_id)
+    receipt = desk.node("eth_getTransactionReceipt", "0x" + (intent.transaction_hash or b"").hex())
+    gas_wei = int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16)
+    assert intent.spent_wei == gas_wei + 1_000_000_007
+
+
 def test_a_pool_without_room_is_tried_again_and_nothing_is_given_up(desk: Desk, anvil: EmbeddedAnvil) -> None:
     def full(call: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
         refused = {"id": call["id"], "jsonrpc": "2.0", "error": {"code": -32000, "message": "txpool is full"}}

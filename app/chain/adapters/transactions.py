@@ -24,6 +24,7 @@ class _Receipt(msgspec.Struct, rename="camel"):
     gas_used: str
     status: str
     effective_gas_price: str | None = None
+    l1_fee: str | None = None
 
 
 class _Header(msgspec.Struct, rename="camel"):
@@ -176,6 +177,7 @@ def _receipt(answer: Any) -> Receipt:
         status=_quantity(fields.status),
         gas_used=_quantity(fields.gas_used),
         gas_price_wei=None if fields.effective_gas_price is None else _quantity(fields.effective_gas_price),
+        data_fee_wei=0 if fields.l1_fee is None else _quantity(fields.l1_fee),
     )
 
 

@@ -77,6 +77,7 @@ class Receipt:
     """A mined transaction's receipt. `status` 0 means that it reverted.
 
     `gas_price_wei` None: a node of before London, where each transaction pays the gas price that it was signed with.
+    `data_fee_wei`: what a rollup of the OP stack takes besides, for its data on the chain below.
     """
 
     transaction_hash: bytes
@@ -85,6 +86,7 @@ class Receipt:
     status: int
     gas_used: int
     gas_price_wei: int | None
+    data_fee_wei: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
