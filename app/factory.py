@@ -10,8 +10,10 @@ from app.accounts.adapters import Accounts
 from app.accounts.adapters import from_settings as accounts_from_settings
 from app.accounts.routes import BLUEPRINTS as ACCOUNTS_BLUEPRINTS
 from app.accounts.services.authenticate import authenticate_key, authenticate_token
+from app.chain.adapters import from_settings as chain_from_settings
 from app.chain.queries.gauges import GAUGES as CHAIN_GAUGES
 from app.chain.routes import BLUEPRINTS as CHAIN_BLUEPRINTS
+from app.chain.routes.edge import ChainEdge
 from app.chain.services.parts import load_protocols
 from app.core.clock import utc_now
 from app.core.db import make_engine
@@ -89,6 +91,7 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
             callback_secret=settings.jobs.callback_secret.get_secret_value().encode(),
             allow_private_callbacks=settings.jobs.callback_allow_private,
         ),
+        "chain": ChainEdge(settings.chain.chain_id, chain_from_settings(settings.chain, attempts=1)),
         "oracle": oracle,
         "perps": Seeing(
             protocols=perps_protocols(protocols.values()),

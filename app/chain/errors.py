@@ -160,6 +160,12 @@ class InsufficientFunds(TransactionRefused):
     code = "chain.insufficient_funds"
 
 
+class PoolFull(TransactionRefused):
+    """The node's pool has no room for the transaction now."""
+
+    code = "chain.pool_full"
+
+
 class SimulationReverted(AppError):
     """The transaction would revert; it was not sent."""
 
@@ -219,16 +225,41 @@ class SignerUnavailable(AppError):
     status = 503
 
 
+class KeystoreRefused(AppError):
+    """The keystore is not written."""
+
+    code = "chain.keystore_refused"
+    status = 409
+
+
 class SignerNotFound(NotFound):
     """No transaction was ever sent by that signer."""
 
     code = "chain.signer_not_found"
 
 
+class SignerNotHalted(Conflict):
+    """The signer is not halted; there is nothing to resume."""
+
+    code = "chain.signer_not_halted"
+
+
+class BreakerNotOpen(Conflict):
+    """The signer's breaker is not open; there is nothing to reset."""
+
+    code = "chain.breaker_not_open"
+
+
 class TransactionNotFound(NotFound):
     """There is no such transaction."""
 
     code = "chain.transaction_not_found"
+
+
+class TransactionMined(Conflict):
+    """The transaction is in a block already; only a reorg could still undo it."""
+
+    code = "chain.transaction_mined"
 
 
 class TransactionEnded(Conflict):
@@ -254,6 +285,30 @@ class SetHalted(Conflict):
     """Indexing of this contract set is halted until an operator resumes it."""
 
     code = "chain.set_halted"
+
+
+class SetNotHalted(Conflict):
+    """Indexing of this contract set is not halted; there is nothing to resume."""
+
+    code = "chain.set_not_halted"
+
+
+class AlarmNotFound(NotFound):
+    """There is no such alarm."""
+
+    code = "chain.alarm_not_found"
+
+
+class AlarmResolved(Conflict):
+    """The alarm is resolved already."""
+
+    code = "chain.alarm_resolved"
+
+
+class AlarmStands(Conflict):
+    """What the alarm is about is not over; end that, and the alarm is resolved with it."""
+
+    code = "chain.alarm_stands"
 
 
 class UnknownContractSet(NotFound):

@@ -6,12 +6,16 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.chain import errors
-from app.chain.queries.cursors import resume
-from app.chain.types.indexing import Finality, IndexOptions
+from app.chain.services.alarms import record_alarm, resolve
+from app.chain.services.reading import list_alarms
+from app.chain.services.resuming import resume_set
+from app.chain.types.indexing import Alarm, Finality, IndexOptions
 from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, contract_set, grow, reindexed, replaced
 from tests.chain.emitter import Chain
 
 pytestmark = pytest.mark.chain
+
+OPEN_ALARMS = "SELECT kind FROM chain_alarms WHERE resolved_at IS NULL"
 
 
 def test_a_reorg_below_finality_is_rewound_and_raises_an_alarm(chain: Chain, indexer: Indexer, clean: Indexer) -> None:
@@ -76,6 +80,20 @@ def test_a_node_that_lags_below_finality_is_refused_and_nothing_is_dropped(chain
     assert indexer.state() == before
     alarms = indexer.rows("SELECT kind, count FROM chain_alarms ORDER BY kind")
     assert alarms == [("node_behind", 2), ("provider_avoided", 1)]
+    chain.mine(1)
+    assert indexer.rows(OPEN_ALARMS) == [("node_behind",), ("provider_avoided",)]
+
+
+def test_an_alarm_about_a_node_is_over_when_the_set_is_read_again(chain: Chain, indexer: Indexer) -> None:
+    grow(chain, 30)
+    indexer.run()
+    assert indexer.rows(OPEN_ALARMS) == []
+    alarm = Alarm(chain_id=CHAIN_ID, contract_set="emitter", kind="node_behind", subject="node")
+    others = Alarm(chain_id=CHAIN_ID, contract_set="other", kind="node_inconsistent", subject="other")
+    for raised in (alarm, others):
+        record_alarm(indexer.engine, raised)
+    indexer.run()
+    assert indexer.rows(OPEN_ALARMS) == [("node_inconsistent",)], "the other set has not been read"
 
 
 def test_a_chain_cut_below_finality_that_grows_anew_is_rewound(chain: Chain, indexer: Indexer, clean: Indexer) -> None:
@@ -101,9 +119,27 @@ def test_a_chain_set_to_halt_waits_for_its_operator(chain: Chain, indexer: Index
         with pytest.raises(errors.SetHalted, match="below the final block"):
             indexer.run()
     assert indexer.events() == before
+    assert indexer.rows(OPEN_ALARMS) == [("fork_below_finality",)]
     with Session(indexer.engine) as session:
-        resume(session, CHAIN_ID)
+        (alarm,) = list_alarms(session, only_open=True, cursor=None, limit=2).items
+        with pytest.raises(errors.AlarmStands):
+            resolve(session, alarm.id)
+        before_it, after_it = resume_set(session, CHAIN_ID, "emitter")
         session.commit()
-    indexer.options = IndexOptions(finality=Finality(2))
-    indexer.run()
+    assert ("below the final block" in (before_it.halted_reason or ""), after_it.halted_at) == (True, None)
+    assert indexer.rows(OPEN_ALARMS) == []
+    assert indexer.run().rewinds == 1, "the operator has said yes: the very fork is not halted for again"
     assert_clean(indexer, clean, chain)
+    chain.reorg(5, *replaced(chain, 5))
+    with pytest.raises(errors.SetHalted):
+        indexer.run()
+
+
+def test_what_is_not_halted_is_not_resumed(chain: Chain, indexer: Indexer) -> None:
+    indexer.run()
+    with Session(indexer.engine) as session:
+        with pytest.raises(errors.SetNotHalted):
+            resume_set(session, CHAIN_ID, "emitter")
+        with pytest.raises(errors.UnknownContractSet, match="Nothing of nobody was ever indexed"):
+            resume_set(session, CHAIN_ID, "nobody")
+    assert indexer.rows("SELECT final_block IS NULL FROM chain_cursors") == [(False,)]

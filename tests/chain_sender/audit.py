@@ -6,6 +6,7 @@ from eth_account import Account
 from eth_utils.crypto import keccak
 from sqlalchemy import text
 
+from app.chain.adapters.rpc import Call
 from tests.chain_sender.desk import Desk
 
 # Each statement finds what must not be.
@@ -41,6 +42,20 @@ BROKEN_LAWS = {
         SELECT o.id FROM outbox o JOIN chain_intents i ON i.id::text = o.subject
         WHERE o.topic = 'transactions' AND (i.finished_at IS NULL OR o.payload->>'status' <> i.status)""",
 }
+
+
+def audit_blocks(desk: Desk) -> int:
+    """Read the chain block by block: what the signer sent is what the tables call mined, one by one, and the nonces
+    follow each other without a gap. Returns how many there are."""
+    head = int(desk.node("eth_blockNumber"), 16)
+    blocks = desk.rpc.batch([Call("eth_getBlockByNumber", (hex(number), True)) for number in range(head + 1)])
+    sent = [tx for block in blocks for tx in block["transactions"] if tx["from"] == desk.owner.lower()]
+    nonces = [int(tx["nonce"], 16) for tx in sent]
+    assert nonces == list(range(len(sent))), "a nonce is missing, doubled or out of order"
+    with desk.session() as session:
+        mined = session.execute(text("SELECT hash FROM chain_attempts WHERE outcome = 'mined' ORDER BY nonce"))
+        assert [tx["hash"] for tx in sent] == ["0x" + bytes(row.hash).hex() for row in mined]
+    return len(sent)
 
 
 def audit(desk: Desk, *, settled: bool = True) -> None:

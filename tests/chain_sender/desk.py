@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from vyper import compile_code
 
 from app.chain.adapters import sender_policy
+from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
 from app.chain.adapters.signer import Signer
 from app.chain.services.sender import advance
@@ -157,7 +158,7 @@ class Desk:
 
     def resume(self) -> None:
         with self.session() as session:
-            resume_signer(session, rpc=self.rpc, chain_id=CHAIN_ID, address=self.signer.address)
+            resume_signer(session, providers=Providers([self.rpc]), chain_id=CHAIN_ID, address=self.signer.address)
             session.commit()
 
     def open_alarms(self) -> list[str]:

@@ -141,6 +141,55 @@ def test_bytes_that_no_node_will_take_give_way_to_a_cancellation(desk: Desk, anv
     audit(desk)
 
 
+def test_what_a_rollup_takes_for_data_counts_as_spent(desk: Desk, anvil: EmbeddedAnvil) -> None:
+    def rollup(call: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        if call["method"] == "eth_getTransactionReceipt" and answer["result"] is not None:
+            answer["result"]["l1Fee"] = "0x3b9aca07"
+        return answer
+
+    with _behind(desk, anvil, lie=rollup) as above:
+        intent_id = above.plan(1)
+        above.advance(intent_id)
+        above.settle()
+    intent = desk.intent(intent_id)
+    receipt = desk.node("eth_getTransactionReceipt", "0x" + (intent.transaction_hash or b"").hex())
+    gas_wei = int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16)
+    assert intent.spent_wei == gas_wei + 1_000_000_007
+
+
+def test_a_pool_without_room_is_tried_again_and_nothing_is_given_up(desk: Desk, anvil: EmbeddedAnvil) -> None:
+    def full(call: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        refused = {"id": call["id"], "jsonrpc": "2.0", "error": {"code": -32000, "message": "txpool is full"}}
+        return refused if call["method"] == "eth_sendRawTransaction" else answer
+
+    intent_id = desk.plan(1)
+    with _behind(desk, anvil, lie=full) as crowded:
+        crowded.advance(intent_id)
+    desk.forget()
+    assert (desk.status(intent_id), desk.error(intent_id)) == (IntentStatus.SIGNED, "chain.pool_full")
+    desk.watch(after_seconds=20)
+    desk.settle()
+    assert (desk.status(intent_id), len(desk.attempts(intent_id))) == (IntentStatus.FINAL, 1)
+    audit(desk)
+
+
+def test_a_price_that_a_pool_finds_too_low_is_raised_at_once(desk: Desk, anvil: EmbeddedAnvil) -> None:
+    def choosy(call: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
+        refused = {"id": call["id"], "jsonrpc": "2.0", "error": {"code": -32010, "message": "ReplacementNotAllowed"}}
+        return refused if call["method"] == "eth_sendRawTransaction" else answer
+
+    intent_id = desk.plan(1)
+    with _behind(desk, anvil, lie=choosy) as strict:
+        strict.advance(intent_id)
+    desk.forget()
+    assert desk.watch().signed == 1
+    desk.settle()
+    first, second = desk.attempts(intent_id)
+    assert (first.refusal, second.fees.max_fee_wei > first.fees.max_fee_wei) == ("chain.underpriced", True)
+    assert desk.status(intent_id) is IntentStatus.FINAL
+    audit(desk)
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_storm(desk: Desk, anvil: EmbeddedAnvil, seed: int) -> None:
     """Requests lost before and behind the node, doubled sends, a forgetful pool, reorgs, prices that jump, and deaths

@@ -6,16 +6,12 @@ signed bytes, and what the node said. A crash before a commit loses that step; o
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-
 import pytest
 
 from app.chain.types.transactions import IntentStatus
 from tests.chain_sender.audit import audit
 from tests.chain_sender.desk import Crash, Desk, crash_at
+from tests.chain_sender.victim import killed
 
 COMMITS = range(1, 6)
 PLANNED, RESERVED, SIGNED, BROADCAST = (
@@ -113,10 +109,7 @@ def test_a_watcher_that_dies_at_any_commit_is_followed_by_the_next(desk: Desk, n
 def test_a_process_killed_in_the_middle(desk: Desk, number: int) -> None:
     """SIGKILL in a real process, with the row's lock held and the commit not yet made."""
     intent_id = desk.plan(1)
-    url = desk.engine.url.render_as_string(hide_password=False)
-    command = [sys.executable, "-m", "tests.chain_sender.victim", url, desk.rpc.name, str(intent_id), str(number)]
-    done = subprocess.run([*command, desk.target.hex()], env=os.environ, capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    killed(desk, intent_id, number)
     assert desk.status(intent_id) is LEFT_BEHIND[number, True]
     _finish(desk)
     assert desk.status(intent_id) is IntentStatus.FINAL

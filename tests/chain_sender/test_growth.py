@@ -6,6 +6,10 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, event, text
 
+from app.chain.queries.gauges import GAUGES
+from app.chain.services.signers import list_signers
+from app.chain.services.transactions import list_transactions
+from app.chain.types.transactions import IntentFilter, IntentStatus
 from tests.chain_sender.desk import Desk
 
 # Old ends, two a minute: history, of which an hour matters.
@@ -41,6 +45,19 @@ def test_no_statement_of_a_run_scans_the_history(desk: Desk) -> None:
     desk.watch(after_seconds=60)
     desk.now += timedelta(seconds=1)
     desk.settle()
+    with desk.session() as session:
+        for wanted in (
+            IntentFilter(),
+            IntentFilter(status=IntentStatus.FAILED),
+            IntentFilter(action="old"),
+            IntentFilter(action="none"),
+            IntentFilter(subject="7"),
+            IntentFilter(signer=desk.signer.address, status=IntentStatus.FINAL),
+        ):
+            list_transactions(session, wanted, cursor=None, limit=50)
+        list_signers(session, desk.now)
+        for gauge in GAUGES:
+            session.execute(text(gauge.statement))
     event.remove(desk.engine, "before_cursor_execute", explain)
     assert len(plans) > 10
     assert [plan for plan in plans if "Seq Scan" in plan] == []

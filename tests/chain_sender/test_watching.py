@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.chain.errors import TransactionEnded, TransactionNotFound
+from app.chain.errors import TransactionEnded, TransactionMined, TransactionNotFound
 from app.chain.queries import transitions
 from app.chain.types.sending import Receipt
 from app.chain.types.transactions import AttemptOutcome, Effect, IntentStatus
@@ -221,6 +221,19 @@ def test_a_cancellation_that_comes_too_late_changes_nothing(desk: Desk) -> None:
     assert desk.status(intent_id) is IntentStatus.FINAL
     assert desk.hits(1) == 1
     audit(desk)
+
+
+def test_what_is_seen_in_a_block_is_not_cancelled_any_more(desk: Desk) -> None:
+    intent_id = desk.plan(1)
+    desk.advance(intent_id)
+    desk.mine()
+    desk.watch()
+    with pytest.raises(TransactionMined):
+        desk.cancel(intent_id)
+    desk.settle()
+    with pytest.raises(TransactionEnded):
+        desk.cancel(intent_id)
+    assert desk.intent(intent_id).cancel_reason is None
 
 
 def test_what_expires_in_the_pool_is_cancelled(desk: Desk) -> None:

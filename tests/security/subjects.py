@@ -6,12 +6,16 @@ import secrets
 
 from sqlalchemy.orm import Session
 
+from app.chain.queries.alarms import raise_alarm
+from app.chain.services.transactions import plan_transaction
+from app.chain.types.indexing import Alarm
+from app.core.clock import utc_now
 from app.jobs.jobs import PROBE
 from app.jobs.services.enqueue import enqueue
 from app.jobs.types import NewJob
 from contracts.feeds import FEEDS
 from tests.accounts.conftest import PASSWORD
-from tests.perps.history import our_protocol
+from tests.perps.history import CHAIN_ID, our_protocol
 from tests.security.world import Person, World
 
 Parts = dict[str, str]
@@ -23,6 +27,12 @@ RUNNING = (
 IN_DOUBT = "UPDATE jobs SET status = 'in_doubt', claim_token = NULL, lease_until = NULL WHERE id = :id"
 NOTHING_QUEUED = "UPDATE jobs SET status = 'cancelled', finished_at = now() WHERE status = 'queued'"
 NOTHING_LATE = "UPDATE schedules SET next_at = now() + interval '1 day'"
+HALTED = "UPDATE chain_cursors SET halted_at = now(), halted_reason = 'a fork below finality'"
+NEW_SIGNER = (
+    "INSERT INTO chain_signers (chain_id, address, next_nonce, seen_block, created_at)"
+    " VALUES (:chain_id, :address, 0, 0, now())"
+)
+SIGNER = b"\x51" * 20
 CANCELLED = "UPDATE jobs SET status = 'cancelled', finished_at = now() WHERE id = :id"
 
 
@@ -91,12 +101,60 @@ def feed(_world: World, _owner: Person) -> Parts:
     return {"name": f"0x{FEEDS[0].price_id.hex()}"}
 
 
+def transaction(world: World, _owner: Person) -> Parts:
+    """A transaction that has no nonce yet."""
+    with Session(world.engine) as session:
+        intent_id = plan_transaction(
+            session,
+            chain_id=CHAIN_ID,
+            signer=SIGNER,
+            action="test.touch",
+            subject=secrets.token_hex(6),
+            purpose="to be looked at",
+            to=SIGNER,
+            data=b"",
+            now=utc_now(),
+        )
+        session.commit()
+    return {"transaction_id": str(intent_id)}
+
+
+def halted_signer(world: World, _owner: Person) -> Parts:
+    return _signer(world, "halted_at = now(), halt_reason = 'somebody else has the key'")
+
+
+def tripped_signer(world: World, _owner: Person) -> Parts:
+    return _signer(world, "breaker_opened_at = now(), breaker_reason = 'too many reverts'")
+
+
+def alarm(world: World, _owner: Person) -> Parts:
+    """An open alarm."""
+    raised = Alarm(chain_id=CHAIN_ID, contract_set="", kind="transaction_lost", subject=secrets.token_hex(6))
+    with Session(world.engine) as session:
+        raise_alarm(session, raised)
+        session.commit()
+    found = world.sql("SELECT id FROM chain_alarms WHERE subject = :subject", subject=raised.subject)
+    return {"alarm_id": str(found.scalar_one())}
+
+
+def halted_set(world: World, _owner: Person) -> Parts:
+    world.sql(HALTED)
+    return {"name": our_protocol().name}
+
+
 def market(_world: World, _owner: Person) -> Parts:
     return {"protocol": our_protocol().name, "market_id": "1"}
 
 
 def position(_world: World, _owner: Person) -> Parts:
     return {"protocol": our_protocol().name, "key": "1"}
+
+
+def _signer(world: World, state: str) -> Parts:
+    address = secrets.token_bytes(20)
+    world.sql(NEW_SIGNER, chain_id=CHAIN_ID, address=address)
+    world.sql(f"UPDATE chain_signers SET {state} WHERE address = :address", address=address)  # noqa: S608 - our own words
+    return {"address": "0x" + address.hex()}
 
 
 def _moved(world: World, parts: Parts, *statements: str) -> Parts:

@@ -34,6 +34,7 @@ from contracts.feeds import FEEDS
 from tasks.schedule import schedule
 from tests.accounts.conftest import SHELL, bearer, signed_in, user_maker
 from tests.conftest import app_maker
+from tests.fakes.node_proxy import Answer, Calls, NodeProxy, result, said
 from tests.perps.history import (
     CHAIN_ID,
     EXCHANGE,
@@ -136,7 +137,9 @@ class World:
 @contextmanager
 def make_world(settings: Settings, folder: Path) -> Iterator[World]:
     """A world on the settings' database, which must be fresh."""
-    settings = _opened(settings, folder)
+    node = NodeProxy()
+    node.before = _quiet_node
+    settings = _opened(settings, folder, node.url)
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=5)
     with Session(engine) as session:
         _fill(session, settings)
@@ -145,9 +148,18 @@ def make_world(settings: Settings, folder: Path) -> Iterator[World]:
         app = make()
         yield World(settings, app, app.test_client(), make().test_client(), engine)
     engine.dispose()
+    node.close()
 
 
-def _opened(settings: Settings, folder: Path) -> Settings:
+def _quiet_node(calls: Calls) -> Answer:
+    """A node at block 1, where nobody has ever sent anything."""
+    block = {"number": "0x1", "hash": "0x" + "01" * 32, "baseFeePerGas": "0x1"}
+    answers = {"eth_chainId": hex(CHAIN_ID), "eth_getBlockByNumber": block, "eth_feeHistory": {"reward": []}}
+    said_to = [result(call, answers.get(call["method"], "0x0")) for call in calls]
+    return said(said_to if len(calls) > 1 else said_to[0])
+
+
+def _opened(settings: Settings, folder: Path, node_url: str) -> Settings:
     """The same with limits that no test meets, the exchange followed, and the metrics open to who knows the token."""
     deployment = {"chain_id": CHAIN_ID, "perp": {"address": EXCHANGE, "block_number": 0}, "pyth": {"address": PYTH}}
     file = folder / "deployment.json"
@@ -156,7 +168,12 @@ def _opened(settings: Settings, folder: Path) -> Settings:
         update={
             "http": HttpSettings(ip_limit=PLENTY, key_limit=PLENTY, login_limit=PLENTY),
             "metrics_token": SecretStr(METRICS_TOKEN),
-            "chain": ChainSettings(protocol_files=(str(PROTOCOL_FILE),), deployment_file=str(file)),
+            "chain": ChainSettings(
+                protocol_files=(str(PROTOCOL_FILE),),
+                deployment_file=str(file),
+                chain_id=CHAIN_ID,
+                rpc_urls=(SecretStr(node_url),),
+            ),
         }
     )
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from app.chain.adapters.providers import Providers
-from app.chain.adapters.rpc import Provider
+from app.chain.adapters.rpc import ATTEMPTS, Provider
 from app.chain.maths.forks import parse_finality
 from app.chain.types.indexing import CheckLimits, IndexOptions, ProviderLimits, RangeLimits
 from app.chain.types.sending import SenderPolicy
@@ -15,11 +15,17 @@ if TYPE_CHECKING:  # pydantic costs a command line more start-up time than all t
     from config.groups import ChainSettings
 
 
-def from_settings(settings: ChainSettings) -> Providers:
-    """The chain's providers, in the configured order; nothing is asked of them yet."""
+def from_settings(settings: ChainSettings, *, attempts: int = ATTEMPTS) -> Providers:
+    """The chain's providers, in the configured order; nothing is asked of them yet. `attempts`: how often each is tried
+    with what may pass."""
     return Providers(
         [
-            Provider(url.get_secret_value(), chain_id=settings.chain_id, timeout_seconds=settings.rpc_timeout_seconds)
+            Provider(
+                url.get_secret_value(),
+                chain_id=settings.chain_id,
+                timeout_seconds=settings.rpc_timeout_seconds,
+                attempts=attempts,
+            )
             for url in settings.rpc_urls
         ]
     )

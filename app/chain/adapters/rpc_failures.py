@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.chain import errors
+from app.chain.adapters import send_failures
 from app.core.errors import AppError
 from app.core.logging import redact_text
 
@@ -70,29 +71,6 @@ _CAPS = tuple(
     )
 )
 
-# eth_sendRawTransaction, in the words of geth, reth and anvil, erigon, nethermind, besu.
-_SENDING: tuple[tuple[re.Pattern[str], type[errors.TransactionRefused]], ...] = (
-    (re.compile(r"already ?known|known transaction|already imported|already in mempool", re.I), errors.AlreadyKnown),
-    (
-        re.compile(
-            r"underpriced|fee.?too.?low|gas price (?:is )?too low|below (?:the )?minimum|less than block base fee", re.I
-        ),
-        errors.Underpriced,
-    ),
-    (re.compile(r"nonce (?:is )?too low|oldnonce|nonce has already been used|nonce_too_low", re.I), errors.NonceTooLow),
-    (re.compile(r"nonce (?:is )?too high|noncegap|nonce gap|too_far_in_future|too distant", re.I), errors.NonceTooHigh),
-    (re.compile(r"insufficient.?(?:funds|balance)|enough funds|upfront_cost_exceeds", re.I), errors.InsufficientFunds),
-    (
-        re.compile(
-            r"intrinsic gas|gas limit|gas too low|higher than max fee|tip above fee cap|invalid sender"
-            r"|invalid chain ?id|invalid signature|oversized|max initcode|type not supported|exceeds block",
-            re.I,
-        ),
-        errors.TransactionRefused,
-    ),
-)
-_FUNDS = _SENDING[-2][0]
-
 
 def shown(message: str, secrets: tuple[str, ...] = ()) -> str:
     """A node's words as an error may quote them: short, without URLs, `secrets`, and what looks like one."""
@@ -114,9 +92,9 @@ def from_error(method: str, code: Any, said: str | None, data: Any, secrets: tup
         if found:
             return found
     if method == "eth_sendRawTransaction":
-        for pattern, refusal in _SENDING:
-            if pattern.search(raw):
-                return refusal(message)
+        refusal = send_failures.refusal_of(raw)
+        if refusal is not None:
+            return refusal(message)
     return _any_failure(code, raw, message, data)
 
 
@@ -156,7 +134,7 @@ def _any_failure(code: Any, raw: str, message: str, data: Any) -> AppError:
         return errors.BadKey(message)
     if _TIMEOUT.search(raw):
         return errors.NodeTimeout(message)
-    if _FUNDS.search(raw):
+    if send_failures.FUNDS.search(raw):
         return errors.InsufficientFunds(message)
     if code in (-32600, -32602, -32700):
         return errors.NodeRefused(message)

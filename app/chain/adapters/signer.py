@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -11,12 +12,15 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 
-from app.chain.errors import SignerUnavailable
+from app.chain.errors import KeystoreRefused, SignerUnavailable
 from app.chain.types.sending import SignedTransaction, UnsignedTransaction
 
 if TYPE_CHECKING:
     from config.groups import ChainSettings
 
+
+MIN_PASSWORD = 12
+"""Characters: whoever copies the file has all the time there is to guess."""
 
 NOT_OTHERS = stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
 """A group may read it, which is how a container is handed a secret; others may do nothing at all."""
@@ -60,6 +64,29 @@ def load_signer(settings: ChainSettings) -> Signer:
     if settings.signer_key is not None:
         return Signer(_account(settings.signer_key.get_secret_value(), "CHAIN__SIGNER_KEY is not a private key."))
     raise SignerUnavailable("Set CHAIN__KEYSTORE_PATH (or, less safe, CHAIN__SIGNER_KEY).")
+
+
+def create_keystore(path: Path, password: str) -> bytes:
+    """Make a new key and write it to `path`, encrypted, for its owner's eyes only; returns its address, 20 bytes.
+
+    Raises KeystoreRefused for a short password, and for a file that is there already: it may hold the only copy of a
+    key. What was written is opened once, before anybody sends money to it.
+    """
+    if len(password) < MIN_PASSWORD:
+        raise KeystoreRefused(f"The password is shorter than {MIN_PASSWORD} characters.")
+    account = Account.create()
+    written = json.dumps(Account.encrypt(account.key, password))
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise KeystoreRefused(f"{path} is there already; it may hold a key, and is not written over.") from None
+    except OSError as problem:
+        raise KeystoreRefused(f"{path} cannot be written: {problem.strerror}.") from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(written)
+        file.flush()
+        os.fsync(file.fileno())
+    return Signer(_open_keystore(path, password)).address
 
 
 def _open_keystore(path: Path, password: str) -> LocalAccount:

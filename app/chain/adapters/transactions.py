@@ -10,7 +10,7 @@ import msgspec
 from app.chain.adapters.rpc import Call, Provider
 from app.chain.errors import MethodMissing, NodeAnswerInvalid, NodeRefused
 from app.chain.maths.fees import market_tip_wei
-from app.chain.types.sending import Market, Receipt, Sightings, Simulation
+from app.chain.types.sending import AccountState, Market, Receipt, Sightings, Simulation
 from app.chain.types.transactions import Effect, Intent
 from app.core.errors import AppError
 
@@ -22,8 +22,9 @@ class _Receipt(msgspec.Struct, rename="camel"):
     block_number: str
     block_hash: str
     gas_used: str
-    effective_gas_price: str
     status: str
+    effective_gas_price: str | None = None
+    l1_fee: str | None = None
 
 
 class _Header(msgspec.Struct, rename="camel"):
@@ -63,6 +64,19 @@ def read_market(rpc: Provider, signer: bytes, tip_percentile: int) -> Market:
         latest_nonce=_quantity(_raised(latest)),
         pending_nonce=_quantity(_raised(pending)),
     )
+
+
+def read_account(rpc: Provider, address: bytes) -> AccountState:
+    """An account's balance and counts at the head: one batch. Raises the classes of chain.errors."""
+    account = _hex(address)
+    balance, latest, pending = rpc.batch(
+        [
+            Call("eth_getBalance", (account, "latest")),
+            Call("eth_getTransactionCount", (account, "latest")),
+            Call("eth_getTransactionCount", (account, "pending")),
+        ]
+    )
+    return AccountState(_quantity(balance), _quantity(latest), _quantity(pending))
 
 
 def simulate(rpc: Provider, intents: Sequence[Intent]) -> list[Simulation]:
@@ -162,7 +176,8 @@ def _receipt(answer: Any) -> Receipt:
         block_hash=_bytes(fields.block_hash),
         status=_quantity(fields.status),
         gas_used=_quantity(fields.gas_used),
-        gas_price_wei=_quantity(fields.effective_gas_price),
+        gas_price_wei=None if fields.effective_gas_price is None else _quantity(fields.effective_gas_price),
+        data_fee_wei=0 if fields.l1_fee is None else _quantity(fields.l1_fee),
     )
 
 

@@ -59,6 +59,9 @@ class ChainIntent(Base):
             "finished_at",
             postgresql_where=text("spent_wei IS NOT NULL"),
         ),
+        Index("ix_chain_intents_status", "status", "id"),
+        Index("ix_chain_intents_action", "action", "id"),
+        Index("ix_chain_intents_subject", "subject", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

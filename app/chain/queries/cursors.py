@@ -86,7 +86,7 @@ HALT = text(
 
 RESUME = text(
     """
-    UPDATE chain_cursors SET halted_at = NULL, halted_reason = NULL
+    UPDATE chain_cursors SET halted_at = NULL, halted_reason = NULL, final_block = NULL
     WHERE chain_id = :chain_id AND halted_at IS NOT NULL
     """
 )
@@ -170,7 +170,8 @@ def halt(session: Session, chain_id: int, reason: str) -> None:
 
 
 def resume(session: Session, chain_id: int) -> None:
-    """Let the chain's sets go on."""
+    """Let the chain's sets go on. What they called final is forgotten: the next look at the node says it anew, and a
+    fork below the old one is rewound like any other."""
     session.execute(RESUME, {"chain_id": chain_id})
 
 

@@ -1,4 +1,4 @@
-"""What /metrics tells of the indexer: O(contract sets)."""
+"""What /metrics tells of the indexer and the sender: O(contract sets + signers + live transactions)."""
 
 from __future__ import annotations
 
@@ -34,5 +34,30 @@ GAUGES = (
         "Open alarms by kind",
         "SELECT chain_id, kind, count(*) FROM chain_alarms WHERE resolved_at IS NULL GROUP BY chain_id, kind",
         ("chain_id", "kind"),
+    ),
+    SqlGauge(
+        "watchkeeper_sender_live_transactions",
+        "Transactions that have not ended, by status",
+        "SELECT chain_id, status, count(*) FROM chain_intents WHERE finished_at IS NULL GROUP BY chain_id, status",
+        ("chain_id", "status"),
+    ),
+    SqlGauge(
+        "watchkeeper_sender_oldest_seconds",
+        "Age of the oldest transaction that has not ended",
+        "SELECT chain_id, extract(epoch FROM now() - min(created_at)) FROM chain_intents WHERE finished_at IS NULL"
+        " GROUP BY chain_id",
+        ("chain_id",),
+    ),
+    SqlGauge(
+        "watchkeeper_sender_halted",
+        "Signers that are halted until an operator resumes them",
+        "SELECT chain_id, count(halted_at) FROM chain_signers GROUP BY chain_id",
+        ("chain_id",),
+    ),
+    SqlGauge(
+        "watchkeeper_sender_breakers_open",
+        "Signers whose breaker is open until an operator resets it",
+        "SELECT chain_id, count(breaker_opened_at) FROM chain_signers GROUP BY chain_id",
+        ("chain_id",),
     ),
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from app.chain.types.transactions import Intent, IntentStatus
+from app.chain.types.transactions import Intent, IntentFilter, IntentStatus
 
 _COLUMNS = """id, chain_id, signer, action, subject, purpose, to_address, data, value_wei, gas_ceiling, fee_cap_wei,
   expires_at, job_id, status, nonce, reserved_block, gas_limit, max_cost_wei, cancel_reason, error, transaction_hash,
@@ -90,6 +91,15 @@ def list_live(session: Session, chain_id: int, signer: bytes, limit: int) -> lis
     """A signer's live intents, lowest nonces first."""
     rows = session.execute(SELECT_LIVE, {"chain_id": chain_id, "signer": signer, "limit": limit})
     return [_intent(row) for row in rows]
+
+
+def list_page(session: Session, wanted: IntentFilter, *, before: UUID | None, limit: int) -> list[Intent]:
+    """The newest `limit` intents older than `before`. Each filter but the signer has an index by it and the id."""
+    values = {name: value for name, value in asdict(wanted).items() if value is not None}
+    chosen = [f"{name} = :{name}" for name in values] + (["id < :before"] if before is not None else [])
+    where = f"WHERE {' AND '.join(chosen)}" if chosen else ""
+    statement = f"SELECT {_COLUMNS} FROM chain_intents {where} ORDER BY id DESC LIMIT :limit"  # noqa: S608 - our own names
+    return [_intent(row) for row in session.execute(text(statement), values | {"before": before, "limit": limit})]
 
 
 def live_nonces(session: Session, chain_id: int, signer: bytes) -> frozenset[int]:

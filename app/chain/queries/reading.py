@@ -20,10 +20,15 @@ ONE = text(f"{PROGRESS} WHERE chain_id = :chain_id AND name = :name")
 
 SETS = text(f"{PROGRESS} WHERE (chain_id, name) > (:chain_id, :name) ORDER BY chain_id, name LIMIT :limit")
 
-ALARMS = text(
-    """
+ALARM = """
     SELECT id, chain_id, contract_set, kind, subject, detail, count, first_at, last_at, resolved_at
     FROM chain_alarms
+"""
+
+ONE_ALARM = text(f"{ALARM} WHERE id = :id")
+
+ALARMS = text(
+    f"""{ALARM}
     WHERE (CAST(:before AS uuid) IS NULL OR id < :before) AND (NOT :open OR resolved_at IS NULL)
     ORDER BY id DESC LIMIT :limit
     """
@@ -41,6 +46,12 @@ def list_progress(session: Session, *, after: tuple[int, str] | None, limit: int
     chain_id, name = after or (0, "")
     rows = session.execute(SETS, {"chain_id": chain_id, "name": name, "limit": limit})
     return [Progress(*row) for row in rows]
+
+
+def find_alarm(session: Session, alarm_id: UUID) -> RaisedAlarm | None:
+    """One alarm, open or not."""
+    row = session.execute(ONE_ALARM, {"id": alarm_id}).one_or_none()
+    return None if row is None else RaisedAlarm(*row)
 
 
 def list_alarms(session: Session, *, before: UUID | None, only_open: bool, limit: int) -> Sequence[RaisedAlarm]:

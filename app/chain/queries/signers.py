@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.orm import Session
 
+from app.chain.types.reading import SignerRow
 from app.chain.types.sending import Ledger, SignerState
 
 LEDGER_WINDOW = timedelta(hours=1)
@@ -55,7 +56,7 @@ WHERE chain_id = :chain_id AND address = :address AND halted_at IS NULL
 
 RESUME = text("""
 UPDATE chain_signers SET halted_at = NULL, halt_reason = NULL, next_nonce = GREATEST(next_nonce, :observed_nonce)
-WHERE chain_id = :chain_id AND address = :address
+WHERE chain_id = :chain_id AND address = :address AND halted_at IS NOT NULL
 """)
 
 OPEN_BREAKER = text("""
@@ -65,7 +66,18 @@ WHERE chain_id = :chain_id AND address = :address AND breaker_opened_at IS NULL
 
 RESET_BREAKER = text("""
 UPDATE chain_signers SET breaker_opened_at = NULL, breaker_reason = NULL, breaker_reset_at = :now
-WHERE chain_id = :chain_id AND address = :address
+WHERE chain_id = :chain_id AND address = :address AND breaker_opened_at IS NOT NULL
+""")
+
+# Plain values out of small indexes: live intents are few, and the ledger is asked for signer by signer.
+SELECT_ALL = text("""
+SELECT s.chain_id, s.address, s.next_nonce, s.seen_block, s.halted_at, s.halt_reason, s.breaker_opened_at,
+  s.breaker_reason, s.breaker_reset_at, s.created_at, live.transactions, live.oldest_at
+FROM chain_signers s, LATERAL (
+  SELECT count(*) AS transactions, min(created_at) AS oldest_at FROM chain_intents i
+  WHERE i.chain_id = s.chain_id AND i.signer = s.address AND i.finished_at IS NULL
+) live
+ORDER BY s.created_at, s.address
 """)
 
 
@@ -87,7 +99,7 @@ def lock(session: Session, chain_id: int, address: bytes) -> SignerState:
     return _state(session.execute(LOCK, _key(chain_id, address)).one())
 
 
-def ledger(session: Session, state: SignerState, now: datetime) -> Ledger:
+def ledger(session: Session, state: SignerState | SignerRow, now: datetime) -> Ledger:
     """Spent, mined and reverted within the hour, or since the breaker's last reset, and what live intents may still
     take. O(intents of the hour + live intents)."""
     since = now - LEDGER_WINDOW
@@ -114,9 +126,10 @@ def halt(session: Session, chain_id: int, address: bytes, reason: str, now: date
     session.execute(HALT, _key(chain_id, address) | {"reason": reason, "now": now})
 
 
-def resume(session: Session, chain_id: int, address: bytes, observed_nonce: int) -> None:
-    """Lift the halt, and pass over the nonces that another owner of the key has used."""
-    session.execute(RESUME, _key(chain_id, address) | {"observed_nonce": observed_nonce})
+def resume(session: Session, chain_id: int, address: bytes, observed_nonce: int) -> bool:
+    """Lift the halt, and pass over the nonces that another owner of the key has used; False when it is not halted,
+    where passing over nonces would hide such an owner."""
+    return _changed(session, RESUME, _key(chain_id, address) | {"observed_nonce": observed_nonce})
 
 
 def open_breaker(session: Session, chain_id: int, address: bytes, reason: str, now: datetime) -> None:
@@ -124,9 +137,18 @@ def open_breaker(session: Session, chain_id: int, address: bytes, reason: str, n
     session.execute(OPEN_BREAKER, _key(chain_id, address) | {"reason": reason, "now": now})
 
 
-def reset_breaker(session: Session, chain_id: int, address: bytes, now: datetime) -> None:
-    """Close the breaker, and count afresh from now."""
-    session.execute(RESET_BREAKER, _key(chain_id, address) | {"now": now})
+def reset_breaker(session: Session, chain_id: int, address: bytes, now: datetime) -> bool:
+    """Close the breaker, and count afresh from now; False when it is not open."""
+    return _changed(session, RESET_BREAKER, _key(chain_id, address) | {"now": now})
+
+
+def list_all(session: Session) -> list[SignerRow]:
+    """Every signer that ever sent, the oldest first, with what it has under way."""
+    return [SignerRow(**(dict(row._mapping) | {"address": bytes(row.address)})) for row in session.execute(SELECT_ALL)]
+
+
+def _changed(session: Session, statement: TextClause, values: dict[str, object]) -> bool:
+    return session.connection().execute(statement, values).rowcount == 1
 
 
 def _key(chain_id: int, address: bytes) -> dict[str, object]:

@@ -39,7 +39,8 @@ def end_rehearsed(run: Run, ready: Ready) -> None:
 def end_mined(run: Run, intent: Intent, attempt: Attempt, receipt: Receipt, status: IntentStatus) -> bool:
     """End an intent whose `attempt` is final; False when it has ended already."""
     carried = intent.value_wei if attempt.effect is Effect.CALL and receipt.status == 1 else 0
-    spent = fees.spent_wei(receipt.gas_used, receipt.gas_price_wei, carried)
+    price = attempt.fees.max_fee_wei if receipt.gas_price_wei is None else receipt.gas_price_wei
+    spent = fees.spent_wei(receipt.gas_used, price, carried) + receipt.data_fee_wei
     if not transitions.end_mined(run.session, intent.id, receipt, status, spent, run.now):
         return False
     attempts.mark_beaten(run.session, intent.chain_id, intent.signer, attempt.nonce)

@@ -16,14 +16,14 @@ from app.chain import errors
 from app.chain.adapters.logs import read_heads
 from app.chain.adapters.providers import Providers
 from app.chain.maths.ranges import first_size
-from app.chain.queries import cursors
+from app.chain.queries import alarms, cursors
 from app.chain.queries.range_sizes import find_size, keep_size
 from app.chain.services.ahead import ahead
 from app.chain.services.completeness import report_losses
 from app.chain.services.providers import end_badly, end_well, pin, quarantine
 from app.chain.services.ranges import Tick, read_ranges
 from app.chain.services.recording import record
-from app.chain.services.reorgs import heal
+from app.chain.services.reorgs import NODE_BEHIND, heal
 from app.chain.services.work import Work
 from app.chain.types.indexing import Alarm, Checked, Cursor, Heads, IndexReport
 from app.core.db import release
@@ -36,6 +36,10 @@ log = get_logger(__name__)
 MAX_LOOKS = 5
 # Answers of one provider that did not fit together, in one call, before others are preferred to it.
 MAX_CONTRADICTIONS = 3
+
+NODE_INCONSISTENT = "node_inconsistent"
+PASSING = (NODE_INCONSISTENT, NODE_BEHIND)
+"""Alarms about what a node said, which are over when the set is read again."""
 
 
 def index(work: Work, providers: Providers, *, last_block: int | None = None, final_only: bool = False) -> IndexReport:
@@ -63,6 +67,7 @@ def index(work: Work, providers: Providers, *, last_block: int | None = None, fi
             if _look(Tick.of(work, provider, pinned.heads, last_block, final_only), cursor, report):
                 end_well(work, pinned)
                 report.requests = providers.requests_sent - sent
+                _resolve_passing(work)
                 return report
         except (errors.NodeInconsistent, errors.BlockUnavailable) as problem:
             # Most often a reorg between two of our requests: the next look finds and heals it.
@@ -157,11 +162,18 @@ def _record(tick: Tick, cursor: Cursor, checked: Checked, report: IndexReport) -
     return moved
 
 
+def _resolve_passing(work: Work) -> None:
+    if alarms.resolve_of_set(work.session, work.contracts.chain_id, work.contracts.name, PASSING):
+        work.commit()
+    else:
+        release(work.session)
+
+
 def _alarm(work: Work, trouble: AppError) -> Alarm:
     return Alarm(
         chain_id=work.contracts.chain_id,
         contract_set=work.contracts.name,
-        kind="node_inconsistent",
+        kind=NODE_INCONSISTENT,
         subject=work.contracts.name,
         detail={"reason": trouble.detail},
     )

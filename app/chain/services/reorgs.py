@@ -12,6 +12,9 @@ from app.chain.types.indexing import Alarm, Cursor, Heads, Rewind
 from app.core.db import release
 from app.core.logging import get_logger
 
+FORK_BELOW_FINALITY = "fork_below_finality"
+NODE_BEHIND = "node_behind"
+
 log = get_logger(__name__)
 
 
@@ -28,7 +31,7 @@ def heal(work: Work, provider: Provider, cursor: Cursor, heads: Heads) -> None:
             believed, _compare(provider, believed, heads.head.number), start_block=start_block, final_block=final_block
         )
     except errors.NodeBehind as behind:
-        work.alarm(_alarm(work, "node_behind", provider.name, head_block=heads.head.number, final_block=final_block))
+        work.alarm(_alarm(work, NODE_BEHIND, provider.name, head_block=heads.head.number, final_block=final_block))
         raise behind
     if found.deep:
         _deep(work, provider, found, final_block)
@@ -82,7 +85,7 @@ def _deep(work: Work, provider: Provider, found: Rewind, final_block: int | None
     work.alarm(
         _alarm(
             work,
-            "fork_below_finality",
+            FORK_BELOW_FINALITY,
             f"block {found.from_block}",
             from_block=found.from_block,
             final_block=final_block,

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from app.chain.adapters.transactions import send_raw
-from app.chain.errors import NODE_FAULTS, AlreadyKnown, InsufficientFunds, NonceTooHigh, NonceTooLow, Underpriced
+from app.chain.errors import (
+    NODE_FAULTS,
+    AlreadyKnown,
+    InsufficientFunds,
+    NonceTooHigh,
+    NonceTooLow,
+    PoolFull,
+    Underpriced,
+)
 from app.chain.queries import attempts, signers, transitions
 from app.chain.services.run import Run
 from app.chain.types.transactions import Attempt, AttemptOutcome
@@ -17,7 +25,7 @@ from app.core.failpoints import failpoint
 # The node has these bytes, or the chain has used their nonce: which hash used it, the receipts say.
 TAKEN = (AlreadyKnown, NonceTooLow)
 # Taken later: the watcher comes back to them.
-PASSING = (*NODE_FAULTS, NonceTooHigh, InsufficientFunds)
+PASSING = (*NODE_FAULTS, NonceTooHigh, InsufficientFunds, PoolFull)
 
 
 def newest_attempts(found: Iterable[Attempt], intent_ids: Iterable[UUID]) -> list[Attempt]:

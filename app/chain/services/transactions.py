@@ -7,15 +7,17 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.chain.errors import TransactionEnded, TransactionNotFound
+from app.chain.errors import TransactionEnded, TransactionMined, TransactionNotFound
 from app.chain.queries import attempts, intents, transitions
 from app.chain.services.endings import emit_end
-from app.chain.types.transactions import TERMINAL, Attempt, Intent, IntentStatus
+from app.chain.types.transactions import TERMINAL, Attempt, Intent, IntentFilter, IntentStatus
 from app.core.db import new_id
 from app.core.errors import InvalidInput
 from app.core.failpoints import failpoint
+from app.core.paging import Page, decode_cursor, page_of
 
 CANCELLED_BY_CALLER = "cancelled"
+LISTING = "transactions"
 
 
 def plan_transaction(
@@ -87,18 +89,36 @@ def list_live_subjects(session: Session, chain_id: int, action: str) -> list[str
     return intents.list_live_subjects(session, chain_id, action)
 
 
+def list_transactions(session: Session, wanted: IntentFilter, *, cursor: str | None, limit: int) -> Page[Intent]:
+    """A page of intents, newest first; raises InvalidInput for a bad cursor."""
+    key = decode_cursor(LISTING, (UUID,), cursor)
+    rows = intents.list_page(session, wanted, before=None if key is None else key[0], limit=limit + 1)
+    return page_of(rows, limit=limit, listing=LISTING, key=lambda intent: (intent.id,))
+
+
 def list_attempts(session: Session, intent_id: UUID) -> list[Attempt]:
     """Every transaction that was signed for the intent, oldest first."""
     return attempts.list_by_intent(session, intent_id)
 
 
-def cancel_transaction(session: Session, intent_id: UUID, *, now: datetime, reason: str = CANCELLED_BY_CALLER) -> None:
-    """Ask that the intent be not carried out. Without a nonce it ends at once; with one, a transfer of nothing takes
-    its place, and whichever of the two is mined decides. Raises TransactionNotFound or TransactionEnded."""
+def cancel_transaction(session: Session, intent_id: UUID, *, now: datetime) -> Intent:
+    """Ask that the intent be not carried out; returns it as it is then. Asking again changes nothing.
+
+    Without a nonce it ends at once; with one, the watcher puts a transfer of nothing in its place, and whichever of the
+    two is mined decides. Raises TransactionNotFound, TransactionEnded, or TransactionMined where it is too late.
+    """
     intent = get_intent(session, intent_id)
     if intent.status in TERMINAL:
         raise TransactionEnded(f"The transaction is {intent.status} already.")
     if transitions.end_unsent(session, intent_id, IntentStatus.CANCELLED, now):
         emit_end(session, intent, IntentStatus.CANCELLED)
-    else:
-        transitions.ask_cancel(session, intent_id, reason)
+    elif not transitions.ask_cancel(session, intent_id, CANCELLED_BY_CALLER):
+        _refuse_what_came_too_late(get_intent(session, intent_id))
+    return get_intent(session, intent_id)
+
+
+def _refuse_what_came_too_late(intent: Intent) -> None:
+    if intent.status in TERMINAL:
+        raise TransactionEnded(f"The transaction is {intent.status} already.")
+    if intent.status is IntentStatus.MINED:
+        raise TransactionMined()

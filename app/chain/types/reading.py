@@ -1,4 +1,4 @@
-"""What readers see of the indexer."""
+"""What readers see of the indexer and of the signers."""
 
 from __future__ import annotations
 
@@ -46,3 +46,21 @@ class RaisedAlarm:
     first_at: datetime
     last_at: datetime
     resolved_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerRow:
+    """A signer's row as a person reads it, with its live transactions and when the oldest of them was planned."""
+
+    chain_id: int
+    address: bytes
+    next_nonce: int
+    seen_block: int
+    halted_at: datetime | None
+    halt_reason: str | None
+    breaker_opened_at: datetime | None
+    breaker_reason: str | None
+    breaker_reset_at: datetime | None
+    created_at: datetime
+    transactions: int
+    oldest_at: datetime | None

@@ -74,14 +74,19 @@ class SignedTransaction:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A mined transaction's receipt. `status` 0 means that it reverted."""
+    """A mined transaction's receipt. `status` 0 means that it reverted.
+
+    `gas_price_wei` None: a node of before London, where each transaction pays the gas price that it was signed with.
+    `data_fee_wei`: what a rollup of the OP stack takes besides, for its data on the chain below.
+    """
 
     transaction_hash: bytes
     block_number: int
     block_hash: bytes
     status: int
     gas_used: int
-    gas_price_wei: int
+    gas_price_wei: int | None
+    data_fee_wei: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +97,15 @@ class Market:
     base_fee_wei: int | None
     tip_wei: int
     gas_price_wei: int
+    latest_nonce: int
+    pending_nonce: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What a node says of an account at its head."""
+
+    balance_wei: int
     latest_nonce: int
     pending_nonce: int
 

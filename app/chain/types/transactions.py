@@ -120,6 +120,16 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IntentFilter:
+    """Which intents a reader wants; None leaves a field open."""
+
+    status: IntentStatus | None = None
+    action: str | None = None
+    subject: str | None = None
+    signer: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One signed transaction, persisted before it was ever sent."""
 
