@@ -17,7 +17,7 @@ DRAWERS = frozenset({"utils", "util", "helpers", "helper", "manager", "managers"
 LONG, TOO_LONG = 300, 400
 
 # Code over 300 lines, each file with the reason why it is not two. Tests, which are read one by one, have the 400 only.
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {"manage.py": "a page of verbs: each is one call, and they are looked for in one place"}
 
 
 def role_faults(source: Source) -> list[str]:

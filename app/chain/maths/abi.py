@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from eth_abi.codec import ABIDecoder
@@ -20,29 +19,13 @@ from eth_abi.registry import registry as standard_registry
 from eth_utils.crypto import keccak
 
 from app.chain.errors import MalformedEvent, UnsupportedAbi
+from app.chain.types.abi import Argument, EventAbi
 from app.chain.types.blocks import Log
 
 WORD = 32
 MAX_TOPICS = 4
 _INTEGER = re.compile(r"(u?)int([0-9]+)\Z")
 _BYTES = re.compile(r"bytes([0-9]+)\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class EventAbi:
-    """One event of an ABI, compiled."""
-
-    name: str
-    signature: str
-    topic: bytes
-    decode: Callable[[Log], dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Argument:
-    name: str
-    type: str
-    indexed: bool
 
 
 class _RawAddress(AddressDecoder):
@@ -69,7 +52,7 @@ def compile_event(entry: Mapping[str, Any]) -> EventAbi:
     """One event's entry; raises UnsupportedAbi."""
     try:
         arguments = [
-            _Argument(item.get("name") or f"arg{place}", canonical_type(item), bool(item.get("indexed")))
+            Argument(item.get("name") or f"arg{place}", canonical_type(item), bool(item.get("indexed")))
             for place, item in enumerate(entry["inputs"])
         ]
         name = str(entry["name"])
@@ -77,7 +60,7 @@ def compile_event(entry: Mapping[str, Any]) -> EventAbi:
         raise UnsupportedAbi(f"An event of the ABI lacks its name or inputs: {dict(entry)!r:.200}") from error
     signature = f"{name}({','.join(argument.type for argument in arguments)})"
     _check(signature, arguments)
-    return EventAbi(name, signature, keccak(text=signature), _generate(name, arguments))
+    return EventAbi(name, signature, keccak(text=signature), _generate(name, arguments), tuple(arguments))
 
 
 def canonical_type(item: Mapping[str, Any]) -> str:
@@ -89,7 +72,7 @@ def canonical_type(item: Mapping[str, Any]) -> str:
     return re.sub(r"^(u?int)(?=\[|\Z)", r"\g<1>256", written)
 
 
-def _check(signature: str, arguments: Sequence[_Argument]) -> None:
+def _check(signature: str, arguments: Sequence[Argument]) -> None:
     names = [argument.name for argument in arguments]
     if len(set(names)) != len(names):
         raise UnsupportedAbi(f"{signature} names two of its arguments alike.")
@@ -102,7 +85,7 @@ def _check(signature: str, arguments: Sequence[_Argument]) -> None:
             raise UnsupportedAbi(f"{signature}: the type {argument.type} of {argument.name} is not known.") from error
 
 
-def _generate(name: str, arguments: Sequence[_Argument]) -> Callable[[Log], dict[str, Any]]:
+def _generate(name: str, arguments: Sequence[Argument]) -> Callable[[Log], dict[str, Any]]:
     """Write and compile the event's decoder. The source holds only our own words, numbers and quoted names."""
     plain = [argument for argument in arguments if not argument.indexed]
     indexed = [argument for argument in arguments if argument.indexed]
@@ -137,7 +120,7 @@ def _is_word(type_: str) -> bool:
     return type_ in ("address", "bool") or bool(_INTEGER.match(type_) or _BYTES.match(type_))
 
 
-def _word_lines(target: str, argument: _Argument, word: str) -> list[str]:
+def _word_lines(target: str, argument: Argument, word: str) -> list[str]:
     """The lines that read one word into `target`, and refuse one with bits outside its type."""
     wrong = f"raise malformed({argument.name!r}, {word}.hex())"
     integer, fixed = _INTEGER.match(argument.type), _BYTES.match(argument.type)

@@ -13,7 +13,8 @@ import msgspec
 from eth_utils.address import is_checksum_address
 
 from app.chain.errors import InvalidProtocol, UnsupportedAbi
-from app.chain.maths.abi import EventAbi, compile_events
+from app.chain.maths.abi import compile_events
+from app.chain.types.abi import EventAbi
 from app.chain.types.blocks import ContractSet, WatchedEvent
 from app.chain.types.protocols import Protocol, ProtocolContract
 
@@ -89,8 +90,9 @@ def _protocol(path: Path, written: Mapping[str, Any], values: Mapping[str, str])
         contract = _converted(table, _Contract, f"{key}.")
         addresses = _addresses(contract.address, f"{key}.address")
         abi = _abi(path.parent / contract.abi, f"{key}.abi")
-        contracts[name] = ProtocolContract(addresses, abi)
-        for event in _wanted(abi, contract.events, key):
+        events = _wanted(abi, contract.events, key)
+        contracts[name] = ProtocolContract(addresses, abi, tuple(events))
+        for event in events:
             for address in addresses:
                 earlier = watched.get((address, event.topic))
                 if earlier is not None:

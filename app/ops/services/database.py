@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 import migrations
-from app.ops.errors import DatabaseUnreachable
+from app.ops.errors import DatabaseNotMigrated, DatabaseUnreachable
 
 POLL_SECONDS = 0.5
 
@@ -42,3 +42,10 @@ def revisions(url: str) -> tuple[str | None, str | None]:
     with engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
     return current, ScriptDirectory.from_config(migrations.alembic_config(url)).get_current_head()
+
+
+def require_migrated(url: str) -> None:
+    """Return when the database is at the newest revision; raises DatabaseNotMigrated."""
+    current, newest = revisions(url)
+    if current != newest:
+        raise DatabaseNotMigrated(f"The database is at {current}, not at {newest}: run `manage.py migrate`.")

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from app.chain.types.blocks import ContractSet
 from app.chain.types.protocols import ProtocolContract
 from app.perps.types.markets import Boundary
-from app.perps.types.vocabulary import FIELDS, KINDS, TERMS, Effect, Kind, MarginKind, Mode
+from app.perps.types.vocabulary import FIELDS, KINDS, NUMBERS, TERMS, Effect, Kind, MarginKind, Mode
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
-Decimals = Annotated[int, Field(ge=0, le=36)]
+Decimals = Annotated[int, Field(ge=0, le=77)]
 MarginRate = Literal["maintenance_margin_rate", "liquidation_fee_rate", "close_fee_rate"]
 
 
@@ -67,9 +67,20 @@ class EventRule(Section):
         if missing := words.required - named:
             raise ValueError(f"{self.event}: an event of effect `{self.effect}` needs {sorted(missing)}")
         for name, rule in self.fields.items():
-            if rule.unit is Unit.SQRT_PRICE_X96 and KINDS[name] is not Kind.PRICE:
-                raise ValueError(f"{self.event}: {name} is not a price")
+            if problem := _unit_problem(KINDS[name], rule):
+                raise ValueError(f"{self.event}: {name} {problem}")
         return self
+
+
+def _unit_problem(kind: Kind, rule: FieldRule) -> str | None:
+    """What the rule says of a number that the field is not."""
+    if rule.unit is Unit.SQRT_PRICE_X96 and kind is not Kind.PRICE:
+        return "is not a price, so its unit cannot be sqrt_price_x96"
+    if rule.decimals is not None and (kind not in NUMBERS or rule.unit is not Unit.PLAIN):
+        return "has no decimals"
+    if rule.sign != 1 and kind not in (*NUMBERS, Kind.SIDE):
+        return "has no sign"
+    return None
 
 
 class DecimalsSection(Section):
