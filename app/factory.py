@@ -89,6 +89,7 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
             callback_secret=settings.jobs.callback_secret.get_secret_value().encode(),
             allow_private_callbacks=settings.jobs.callback_allow_private,
         ),
+        "chain": protocols,
         "oracle": oracle,
         "perps": Seeing(
             protocols=perps_protocols(protocols.values()),

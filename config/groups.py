@@ -83,6 +83,7 @@ class ChainSettings(Group):
     confirmations: int = Field(12, ge=1, description="blocks on top of a transaction before its intent is done")
     header_depth: int = Field(1024, ge=64, description="headers kept with parent links")
     max_range_blocks: int = Field(1000, ge=1, description="the most blocks one log request asks for")
+    max_filter_addresses: int = Field(1000, ge=1, description="the most addresses a node takes in one log filter")
     protocol_files: tuple[str, ...] = Field((), description="which contracts are followed; see docs/protocol-files.md")
     deployment_file: str | None = Field(None, description="JSON whose values fill the protocol files' placeholders")
     halt_on_deep_fork: bool = Field(False, description="a fork below finality waits for an operator, not rewound")

@@ -94,6 +94,7 @@ class Runtime:
                 header_depth=chain.header_depth,
                 max_range_blocks=chain.max_range_blocks,
                 halt_on_deep_fork=chain.halt_on_deep_fork,
+                max_filter_addresses=chain.max_filter_addresses,
             ),
             projections={protocol.name: [PerpsProjection(protocol)] for protocol in self.perps_protocols},
         )

@@ -1,7 +1,8 @@
-"""Reading words in SQL, for the views of decoded events"""
+"""Contracts that factories made; and reading words in SQL, for the views of decoded events"""
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0011_protocols"
@@ -62,11 +63,22 @@ FUNCTIONS = (
 
 
 def upgrade() -> None:
+    op.create_table(
+        "chain_children",
+        sa.Column("chain_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("protocol", sa.Text(), nullable=False),
+        sa.Column("address", sa.LargeBinary(), nullable=False),
+        sa.Column("contract", sa.Text(), nullable=False),
+        sa.Column("block_number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("chain_id", "protocol", "address", name="pk_chain_children"),
+    )
+    op.create_index("ix_chain_children_block", "chain_children", ["chain_id", "block_number"])
     for function in FUNCTIONS:
         op.execute(function)
 
 
 def downgrade() -> None:
+    op.drop_table("chain_children")
     for signature in (
         "chain_text(bytea, integer)",
         "chain_bytes(bytea, integer)",

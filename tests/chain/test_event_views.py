@@ -27,6 +27,7 @@ from app.chain.types.protocols import Protocol
 from tests.chain.test_abi import DYNAMIC, STATIC, entry, values_of
 
 CHAIN_ID, ADDRESS, OTHER = 5, b"\x11" * 20, b"\x22" * 20
+EMITTED_BY = event_views.emitted_by(CHAIN_ID, "x", [ADDRESS], [])
 TRANSFER = {
     "type": "event",
     "name": "Transfer",
@@ -79,7 +80,7 @@ def test_every_type_reads_as_eth_abi_reads_it(session: Session, data: st.DataObj
     topics = [encode([type_], [value]) for type_, value in zip(types[:indexed], values[:indexed], strict=True)]
     session.rollback()
     store(session, [event.topic, *topics], encode(types[indexed:], values[indexed:]))
-    event_views.create(session, "ev_x", event_views.definition(CHAIN_ID, event, [ADDRESS]), "a view")
+    event_views.create(session, "ev_x", event_views.definition(CHAIN_ID, event, EMITTED_BY), "a view")
     (row,) = rows(session, "ev_x")
     for place, (type_, value) in enumerate(zip(types, values, strict=True)):
         shown = bytes(row[f"v{place}"]) if isinstance(row[f"v{place}"], memoryview) else row[f"v{place}"]
@@ -95,7 +96,7 @@ def test_every_type_reads_as_eth_abi_reads_it(session: Session, data: st.DataObj
 def test_no_bytes_make_a_view_fail(session: Session, data: bytes) -> None:
     event = compile_event(entry(["string", "bytes", "uint8[]", "bool", "int8"]))
     store(session, [event.topic], data)
-    shown = event_views.definition(CHAIN_ID, event, [ADDRESS])
+    shown = event_views.definition(CHAIN_ID, event, EMITTED_BY)
     looser = shown[: shown.index(" WHERE ")]
     for row in session.execute(text(looser)).mappings():
         assert (row["v0"], row["v1"]) == (None, None)

@@ -157,6 +157,7 @@ TABLE = (
     # The chain, prices, perps
     Entry("GET", "/v1/chain/alarms", "chain:read", 200),
     Entry("GET", "/v1/chain/contract-sets", "chain:read", 200),
+    Entry("GET", "/v1/events", "chain:read", 200),
     Entry("GET", "/v1/prices", "oracle:read", 200),
     Entry("GET", "/v1/prices/<path:name>/history", "oracle:read", 200, subject=subjects.feed),
     Entry("GET", "/v1/markets", "perps:read", 200),

@@ -59,8 +59,10 @@ def compile_event(entry: Mapping[str, Any]) -> EventAbi:
     except (KeyError, TypeError, AttributeError) as error:
         raise UnsupportedAbi(f"An event of the ABI lacks its name or inputs: {dict(entry)!r:.200}") from error
     signature = f"{name}({','.join(argument.type for argument in arguments)})"
-    _check(signature, arguments)
-    return EventAbi(name, signature, keccak(text=signature), _generate(name, arguments), tuple(arguments))
+    own_topics = 0 if entry.get("anonymous") else 1
+    _check(signature, arguments, MAX_TOPICS - own_topics)
+    topic = keccak(text=signature) if own_topics else None
+    return EventAbi(name, signature, topic, _generate(name, arguments, own_topics), tuple(arguments))
 
 
 def canonical_type(item: Mapping[str, Any]) -> str:
@@ -72,12 +74,12 @@ def canonical_type(item: Mapping[str, Any]) -> str:
     return re.sub(r"^(u?int)(?=\[|\Z)", r"\g<1>256", written)
 
 
-def _check(signature: str, arguments: Sequence[Argument]) -> None:
+def _check(signature: str, arguments: Sequence[Argument], most_indexed: int) -> None:
     names = [argument.name for argument in arguments]
     if len(set(names)) != len(names):
         raise UnsupportedAbi(f"{signature} names two of its arguments alike.")
-    if sum(argument.indexed for argument in arguments) >= MAX_TOPICS:
-        raise UnsupportedAbi(f"{signature} has more than three indexed arguments.")
+    if sum(argument.indexed for argument in arguments) > most_indexed:
+        raise UnsupportedAbi(f"{signature} has more than {most_indexed} indexed arguments.")
     for argument in arguments:
         try:
             _REGISTRY.get_decoder(argument.type)
@@ -85,18 +87,18 @@ def _check(signature: str, arguments: Sequence[Argument]) -> None:
             raise UnsupportedAbi(f"{signature}: the type {argument.type} of {argument.name} is not known.") from error
 
 
-def _generate(name: str, arguments: Sequence[Argument]) -> Callable[[Log], dict[str, Any]]:
+def _generate(name: str, arguments: Sequence[Argument], own_topics: int) -> Callable[[Log], dict[str, Any]]:
     """Write and compile the event's decoder. The source holds only our own words, numbers and quoted names."""
     plain = [argument for argument in arguments if not argument.indexed]
     indexed = [argument for argument in arguments if argument.indexed]
     sliced = all(_is_word(argument.type) for argument in plain)
     lines = ["def decode(log):", " topics = log.topics", " data = log.data"]
-    lines += [f" if len(topics) != {len(indexed) + 1}: raise malformed('topics', len(topics))"]
+    lines += [f" if len(topics) != {len(indexed) + own_topics}: raise malformed('topics', len(topics))"]
     if sliced and plain:
         lines += [f" if len(data) < {len(plain) * WORD}: raise malformed('data', len(data))"]
     elif plain:
         lines += [" values = dynamic(data)"]
-    places = {argument.name: f"topics[{place}]" for place, argument in enumerate(indexed, 1)}
+    places = {argument.name: f"topics[{place}]" for place, argument in enumerate(indexed, own_topics)}
     places |= {argument.name: f"data[{place * WORD}:{(place + 1) * WORD}]" for place, argument in enumerate(plain)}
     for number, argument in enumerate(arguments):
         if argument.indexed or sliced:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
 from eth_abi.grammar import ABIType, TupleType, parse
 
-from app.chain.types.abi import Argument
+from app.chain.types.abi import Argument, EventAbi
 
 WORD = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An argument's place. `topic` is 1 to 3 for an indexed one; else it stands in the data's head, `word` words in,
+    """An argument's place. `topic` is 0 to 3 for an indexed one; else it stands in the data's head, `word` words in,
     and takes `words` of them: one for a dynamic type, whose word says where its content begins.
     """
 
@@ -26,14 +25,14 @@ class Place:
     is_dynamic: bool
 
 
-def places(arguments: Sequence[Argument]) -> list[Place]:
-    """The places of all arguments, in their order."""
+def places(event: EventAbi) -> list[Place]:
+    """The places of the event's arguments, in their order."""
     found: list[Place] = []
-    topic = word = 0
-    for argument in arguments:
+    topic, word = 0 if event.topic is None else 1, 0
+    for argument in event.arguments:
         if argument.indexed:
-            topic += 1
             found.append(Place(argument, topic, 0, 1, False))
+            topic += 1
             continue
         type_ = parse(argument.type)
         size = 1 if type_.is_dynamic else static_words(type_)

@@ -54,24 +54,38 @@ def create(session: Session, name: str, definition: str, comment: str) -> None:
     _run(session, f"COMMENT ON VIEW {_quoted(name)} IS '{comment}'")
 
 
-def definition(chain_id: int, event: EventAbi, addresses: Sequence[bytes]) -> str:
+def definition(chain_id: int, event: EventAbi, emitted_by: str, named_topics: Sequence[bytes] = ()) -> str:
     """The SELECT of a view: rows of the event that have its topics and all of its data's head.
 
-    Whether a word has bits outside its type is not looked at: `decode_error` says it.
+    `emitted_by` is the condition on the address. An anonymous event is a row whose first topic is none of
+    `named_topics`. Whether a word has bits outside its type is not looked at: `decode_error` says it.
     """
-    laid_out = places(event.arguments)
-    topics = 1 + sum(place.topic is not None for place in laid_out)
+    laid_out = places(event)
+    topics = (0 if event.topic is None else 1) + sum(place.topic is not None for place in laid_out)
     head = sum(place.words for place in laid_out if place.topic is None) * WORD
     columns = [*COLUMNS, *_argument_columns(laid_out)]
     conditions = [
         f"chain_id = {chain_id}",
-        f"address IN ({', '.join(_bytes(address) for address in addresses)})",
-        f"topic0 = {_bytes(event.topic)}",
-        *([f"topic{topics - 1} IS NOT NULL"] if topics > 1 else []),
+        emitted_by,
+        *([f"topic0 = {_bytes(event.topic)}"] if event.topic is not None else []),
+        *([f"topic{topics - 1} IS NOT NULL"] if topics > 1 or (topics and event.topic is None) else []),
         *([f"topic{topics} IS NULL"] if topics < 4 else []),
+        *([f"topic0 NOT IN ({', '.join(map(_bytes, named_topics))})"] if named_topics and topics else []),
         *([f"length(data) >= {head}"] if head else []),
     ]
     return f"SELECT {', '.join(columns)} FROM chain_events WHERE {' AND '.join(conditions)}"  # noqa: S608
+
+
+def emitted_by(chain_id: int, protocol: str, addresses: Sequence[bytes], made: Sequence[str]) -> str:
+    """The condition that a row is of one of these addresses, or of a contract by one of these names that was made."""
+    known = ", ".join(_bytes(address) for address in addresses)
+    names = ", ".join(f"'{name}'" for name in made)
+    children = (
+        "SELECT c.address FROM chain_children c"  # noqa: S608 - names of a checked file
+        f" WHERE c.chain_id = {chain_id} AND c.protocol = '{protocol}' AND c.contract IN ({names})"
+    )
+    parts = [*([f"address IN ({known})"] if known else []), *([f"address IN ({children})"] if names else [])]
+    return f"({' OR '.join(parts)})"
 
 
 def _argument_columns(laid_out: Sequence[Place]) -> Iterator[str]:

@@ -69,10 +69,20 @@ def definitions(protocol: Protocol) -> dict[str, str]:
         for members in views:
             contract, event = members[0]
             parts = [event_name] if shared else [contract, event_name]
-            addresses = [address for name, _ in members for address in protocol.contracts[name].addresses]
-            name = _name(protocol.name, parts, event, wanted)
-            wanted[name] = event_views.definition(protocol.contract_set.chain_id, event, addresses)
+            wanted[_name(protocol.name, parts, event, wanted)] = _definition(
+                protocol, event, [one for one, _ in members]
+            )
     return wanted
+
+
+def _definition(protocol: Protocol, event: EventAbi, contracts: list[str]) -> str:
+    """A child counts from the block it was made in, and so has no rows before."""
+    chain_id, anonymous = protocol.contract_set.chain_id, protocol.contract_set.anonymous
+    addresses = [address for name in contracts for address in protocol.contracts[name].addresses]
+    made = [name for name in contracts if not protocol.contracts[name].addresses]
+    named = {topic for address in addresses if address in anonymous for topic in anonymous[address].named_topics}
+    emitted_by = event_views.emitted_by(chain_id, protocol.name, addresses, made)
+    return event_views.definition(chain_id, event, emitted_by, sorted(named) if event.topic is None else ())
 
 
 def _name(protocol: str, parts: list[str], event: EventAbi, taken: Mapping[str, str]) -> str:
@@ -80,7 +90,8 @@ def _name(protocol: str, parts: list[str], event: EventAbi, taken: Mapping[str, 
     name = "_".join(["ev", protocol, *(event_views.folded(part) for part in parts)])
     if len(name) <= event_views.NAME_BYTES and name not in taken:
         return name
-    return f"{name[: event_views.NAME_BYTES - 9]}_{event.topic.hex()[:8]}"
+    told_apart = hashlib.sha256(event.signature.encode()).digest() if event.topic is None else event.topic
+    return f"{name[: event_views.NAME_BYTES - 9]}_{told_apart.hex()[:8]}"
 
 
 def _drop(session: Session, name: str) -> None:

@@ -9,7 +9,7 @@ and cursor move in one transaction, from where the range was read.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from app.chain import errors
@@ -18,7 +18,9 @@ from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
 from app.chain.maths.forks import check_window, final_block
 from app.chain.maths.ranges import after_answer, after_refusal, first_size
+from app.chain.maths.selection import asks_by_topic
 from app.chain.queries import cursors
+from app.chain.services.children import with_known
 from app.chain.services.recording import record
 from app.chain.services.reorgs import heal
 from app.chain.services.work import Work
@@ -135,6 +137,8 @@ def _step(tick: _Tick, cursor: Cursor, report: IndexReport) -> Cursor:
     first = cursor.next_block
     last = min(tick.goal, first + min(cursor.size.blocks, limits.max_blocks) - 1)
     asked = last - first + 1
+    work = replace(work, contracts=with_known(work.session, work.contracts, last))
+    release(work.session)
     try:
         window = read_window(
             tick.provider,
@@ -143,6 +147,14 @@ def _step(tick: _Tick, cursor: Cursor, report: IndexReport) -> Cursor:
             last=last,
             known={tick.heads.head.number: tick.heads.head},
             settled=tick.final_block is not None and last <= tick.final_block,
+            max_addresses=limits.max_addresses,
+            by_topic=asks_by_topic(
+                work.contracts,
+                max_addresses=limits.max_addresses,
+                asked_blocks=asked,
+                range_blocks=cursor.size.blocks,
+                max_blocks=limits.max_blocks,
+            ),
         )
     except (errors.RangeTooLarge, errors.AnswerTooLarge, errors.NodeTimeout) as refusal:
         if asked == 1:

@@ -60,11 +60,18 @@ def placeholder_values(deployment_file: str | None, environment: Mapping[str, st
     return {**(deployment_values(Path(deployment_file)) if deployment_file else {}), **environment}
 
 
-def index_options(*, finality: str, header_depth: int, max_range_blocks: int, halt_on_deep_fork: bool) -> IndexOptions:
+def index_options(
+    *,
+    finality: str,
+    header_depth: int,
+    max_range_blocks: int,
+    halt_on_deep_fork: bool,
+    max_filter_addresses: int,
+) -> IndexOptions:
     """The indexer's tunables; raises ValueError for a finality that is neither `tag` nor `depth:<n>`."""
     return IndexOptions(
         finality=parse_finality(finality),
         header_depth=header_depth,
-        limits=RangeLimits(max_blocks=max_range_blocks),
+        limits=RangeLimits(max_blocks=max_range_blocks, max_addresses=max_filter_addresses),
         halt_on_deep_fork=halt_on_deep_fork,
     )

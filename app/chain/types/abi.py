@@ -20,10 +20,13 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class EventAbi:
-    """One event of an ABI, compiled; `decode` raises MalformedEvent for a log that does not fit."""
+    """One event of an ABI, compiled; `decode` raises MalformedEvent for a log that does not fit.
+
+    `topic` is None for an anonymous event: all of its topics are arguments.
+    """
 
     name: str
     signature: str
-    topic: bytes
+    topic: bytes | None
     decode: Callable[[Log], dict[str, Any]]
     arguments: tuple[Argument, ...]

@@ -12,7 +12,9 @@ from app.chain.types.blocks import ContractSet
 
 @dataclass(frozen=True, slots=True)
 class ProtocolContract:
-    """A contract of the file: where it lives (usually one address), its whole ABI, and the events that are wanted."""
+    """A contract of the file: where it lives (usually one address; none when a factory makes it), its whole ABI, and
+    the events that are wanted.
+    """
 
     addresses: tuple[bytes, ...]
     abi: Sequence[Mapping[str, Any]]
