@@ -37,7 +37,8 @@ class Ground:
         return self.w3.eth.contract(abi=package.artifact(name)["abi"], address=Web3.to_checksum_address(address))
 
     def send(self, call: Any, sender: str | None = None) -> Any:
-        """Mine a call; its receipt."""
+        """Mine a call; its receipt. One that the contract refuses fails with its reason."""
+        call.call({"from": sender or self.owner})
         sent = call.transact({"from": sender or self.owner, "gas": GAS})
         receipt = self.w3.eth.wait_for_transaction_receipt(sent)
         assert receipt["status"] == 1, call

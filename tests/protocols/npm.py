@@ -89,3 +89,13 @@ AAVE = Package(
     "1.19.3",
     "sha512-Xr7+VcoU5b4mPwM4IUCnskw3lciwrnL4Xloyad8GOddYeixnri2lZYobNmErm1LwE50vqjI0O+9QGNKY2TDkeQ==",
 )
+PERPETUAL = Package(
+    "@perp/curie-contract",
+    "2.8.4",
+    "sha512-fTHxpzzuHlSyCEvI6T8Ya10Oz3Y4T06YTiCciR/4uvR9rx/9Afmm8nDLJ85ZwXiA0edce9bPUkE/ZcKY4xkJEw==",
+)
+UNISWAP = Package(
+    "@uniswap/v3-core",
+    "1.0.1",
+    "sha512-7pVk4hEm00j9tc71Y9+ssYpO6ytkeI0y7WE9P6UcmNzhxPePwyAxImuhVsTqWK9YFvzgtvzJHi64pBl4jUzKMQ==",
+)
