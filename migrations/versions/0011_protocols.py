@@ -1,4 +1,4 @@
-"""Contracts that factories made; and reading words in SQL, for the views of decoded events"""
+"""Contracts that factories made; markets without a price feed; and reading words in SQL, for the views of decoded events"""
 
 from __future__ import annotations
 
@@ -73,11 +73,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("chain_id", "protocol", "address", name="pk_chain_children"),
     )
     op.create_index("ix_chain_children_block", "chain_children", ["chain_id", "block_number"])
+    op.alter_column("perps_markets", "pyth_price_id", existing_type=sa.LargeBinary(), nullable=True)
     for function in FUNCTIONS:
         op.execute(function)
 
 
 def downgrade() -> None:
+    op.execute("DELETE FROM perps_markets WHERE pyth_price_id IS NULL")  # there was no room for them
+    op.alter_column("perps_markets", "pyth_price_id", existing_type=sa.LargeBinary(), nullable=False)
     op.drop_table("chain_children")
     for signature in (
         "chain_text(bytea, integer)",

@@ -18,7 +18,7 @@ class Ground:
 
     def __init__(self, url: str):
         self.w3 = Web3(HTTPProvider(url))
-        self.owner, self.maker, self.trader, self.liquidator = self.w3.eth.accounts[:4]
+        self.owner, self.maker, self.trader, self.liquidator, self.other = self.w3.eth.accounts[:5]
 
     def deploy(
         self, package: Package, name: str, *values: Any, libraries: Mapping[str, Contract] | None = None

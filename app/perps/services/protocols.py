@@ -16,7 +16,7 @@ from app.perps.types.protocol import CallRule, EventRule, PerpsProtocol, PerpsSe
 from app.perps.types.vocabulary import KINDS, TERMS, Effect
 
 SECTION = "perps"
-IDENTIFIED = frozenset({Effect.OPEN, Effect.CHANGE, Effect.COLLATERAL, Effect.CLOSE, Effect.LIQUIDATE})
+IDENTIFIED = frozenset({Effect.OPEN, Effect.TRADE, Effect.CHANGE, Effect.COLLATERAL, Effect.CLOSE, Effect.LIQUIDATE})
 
 
 def perps_protocols(protocols: Iterable[Protocol]) -> tuple[PerpsProtocol, ...]:
@@ -77,11 +77,13 @@ def _event_problems(protocol: PerpsProtocol) -> Iterable[str]:
 def _field_problems(
     section: PerpsSection, place: int, rule: EventRule, arguments: Mapping[str, Argument]
 ) -> Iterable[str]:
-    asked = [(f"fields.{name}", field.source, ABI_TYPES[KINDS[name]]) for name, field in rule.fields.items()]
+    asked = [
+        (f"fields.{name}", field.source, ABI_TYPES[KINDS[name]]) for name, field in rule.fields.items() if field.source
+    ]
     identity = section.identity
     named = [*identity.market, *(identity.position if rule.effect in IDENTIFIED else ())]
     asked += [("event", name, IDENTITY_TYPES) for name in dict.fromkeys(named)]
-    if rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
+    if section.price is not None and rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
         asked.append(("event", section.price.feed, FEED_TYPES))
     for key, source, wanted in asked:
         where = f"perps.events.{place}.{key}: {rule.event}"

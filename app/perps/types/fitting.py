@@ -39,7 +39,7 @@ ABI_TYPES: Mapping[Kind, AbiTypes] = {
     Kind.RATE: _INTEGER,
     Kind.COUNT: _INTEGER,
     Kind.TIME: _INTEGER,
-    Kind.TEXT: AbiTypes("string", "a string"),
+    Kind.TEXT: AbiTypes("string|address", "a string or an address"),
     Kind.ADDRESS: AbiTypes("address", "an address"),
     Kind.SIDE: AbiTypes(r"bool|int\d+", "a flag or a signed number"),
 }
