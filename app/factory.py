@@ -91,7 +91,7 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
             callback_secret=settings.jobs.callback_secret.get_secret_value().encode(),
             allow_private_callbacks=settings.jobs.callback_allow_private,
         ),
-        "chain": ChainEdge(settings.chain.chain_id, chain_from_settings(settings.chain, attempts=1)),
+        "chain": ChainEdge(settings.chain.chain_id, chain_from_settings(settings.chain, attempts=1), protocols),
         "oracle": oracle,
         "perps": Seeing(
             protocols=perps_protocols(protocols.values()),

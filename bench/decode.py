@@ -14,9 +14,10 @@ from sqlalchemy import insert
 from sqlalchemy.dialects.postgresql import insert as insert_or_pass
 from sqlalchemy.orm import Session
 
-from app.chain.maths.abi import EventAbi, compile_event
+from app.chain.maths.abi import compile_event
 from app.chain.models.events import ChainEvent
 from app.chain.queries.events import insert_events
+from app.chain.types.abi import EventAbi
 from app.chain.types.blocks import Log
 from bench.machine import describe
 from bench.report import Report, Row, compared
@@ -89,6 +90,7 @@ def a_log(event: EventAbi, name: str, number: int) -> Log:
     indexed = sum(is_indexed for _, is_indexed in INPUTS[name])
     block, place = divmod(number, LOGS_A_BLOCK)
     block_hash, address = block.to_bytes(WORD, "big"), bytes(20)
+    assert event.topic is not None
     topics = (event.topic, *words[:indexed])
     return Log(block, block_hash, place, block_hash, place, address, topics, b"".join(words[indexed:]))
 

@@ -57,6 +57,7 @@ class Sides:
         self.stand, self.chain = stand, chain
         self.plain, self.folded = (chain.write_protocol(stand.folder, folds=folds) for folds in (False, True))
         (topic,) = [event.topic for event in compile_events(compiled()["abi"]) if event.name == "PositionOpened"]
+        assert topic is not None
         self.topic = "0x" + topic.hex()
 
     def ours(self, *, folds: bool = False, last: int | None = None) -> Took:

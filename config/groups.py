@@ -93,6 +93,7 @@ class ChainSettings(Group):
     provider_quarantine_seconds: float = Field(600.0, gt=0, description="the same, after a provider left out logs")
     audit_seconds: int = Field(600, ge=1, description="between two audits of a contract set")
     audit_blocks: int = Field(1000, ge=1, description="final blocks that one audit reads again")
+    max_filter_addresses: int = Field(1000, ge=1, description="the most addresses a node takes in one log filter")
     protocol_files: tuple[str, ...] = Field((), description="which contracts are followed; see docs/protocol-files.md")
     deployment_file: str | None = Field(None, description="JSON whose values fill the protocol files' placeholders")
     halt_on_deep_fork: bool = Field(False, description="a fork below finality waits for an operator, not rewound")

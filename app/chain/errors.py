@@ -335,5 +335,11 @@ class InvalidProtocol(InvalidInput):
     code = "chain.invalid_protocol"
 
 
+class ViewInUse(Conflict):
+    """A view of decoded events cannot be made: its name is taken, or another view is built on the one before."""
+
+    code = "chain.view_in_use"
+
+
 # What another provider of the same chain might do better; the rest is the same everywhere.
 NODE_FAULTS = (NodeFailed, BadKey, MethodMissing, ChainMismatch)

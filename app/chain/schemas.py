@@ -1,15 +1,19 @@
-"""The indexer's, the transactions' and the signers' state as HTTP shows it. Wei are digits in a string."""
+"""The indexer's, the transactions' and the signers' state, and the events, as HTTP shows them. Wei are digits in a
+string.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
 
+from app.chain.types.event_list import BLOCK_MAX
 from app.chain.types.transactions import AttemptOutcome, Effect, IntentStatus
 from app.core.http.pages import page_schema
-from app.core.http.schema import Address, Text, Time, WholeString, one_of
+from app.core.http.schema import Address, QueryInt, Text, Time, WholeString, one_of
 from app.core.paging import PageQuery
 
 
@@ -94,6 +98,70 @@ class AlarmQuery(PageQuery):
     """Which alarms."""
 
     state = Text(load_default="open", validate=one_of("open", "all"))
+
+
+class EventQuery(PageQuery):
+    """Which events; beside these, `arg.<name>` for indexed arguments."""
+
+    free_names = "arg."
+
+    protocol = Text(load_default=None, validate=validate.Length(1, 40), metadata={"description": "a file's name"})
+    contract = Text(
+        load_default=None,
+        validate=validate.Length(1, 100),
+        metadata={"description": "its name in the file, or address"},
+    )
+    event = Text(load_default=None, validate=validate.Length(1, 200), metadata={"description": "its name in the ABI"})
+    from_block = QueryInt(load_default=None, validate=validate.Range(0, BLOCK_MAX))
+    to_block = QueryInt(load_default=None, validate=validate.Range(0, BLOCK_MAX))
+    order = Text(load_default="newest", validate=one_of("newest", "oldest"))
+
+    @pre_load
+    def without_arguments(self, data: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        """Their names are the ABI's: the view reads them."""
+        return {name: data[name] for name in data if not name.startswith(self.free_names)}
+
+    @validates_schema
+    def in_order(self, data: Mapping[str, Any], **_: Any) -> None:
+        """Blocks from the lower to the higher."""
+        if None not in (data["from_block"], data["to_block"]) and data["to_block"] < data["from_block"]:
+            raise ValidationError("Before from_block.", "to_block")
+
+
+class Arguments(fields.Field[Mapping[str, Any]]):
+    """Decoded arguments: whole numbers as strings of digits, bytes and addresses as 0x, structs as lists."""
+
+    def _serialize(self, value: Mapping[str, Any] | None, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else {name: plain(one) for name, one in value.items()}
+
+
+def plain(value: Any) -> Any:
+    """A decoded value as JSON has it."""
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return value if isinstance(value, bool | str) else str(value)
+
+
+class EventSchema(Schema):
+    """A stored event: its raw words, and what the present ABI makes of them."""
+
+    protocol = fields.String()
+    chain_id = fields.Integer()
+    contract = fields.String(metadata={"description": "its name in the protocol's file"})
+    event = fields.String()
+    address = Hex(attribute="log.address")
+    block_number = fields.Integer(attribute="log.block_number")
+    block_hash = Hex(attribute="log.block_hash")
+    mined_at = Time()
+    transaction_hash = Hex(attribute="log.transaction_hash")
+    transaction_index = fields.Integer(attribute="log.transaction_index")
+    log_index = fields.Integer(attribute="log.log_index")
+    args = Arguments(allow_none=True, metadata={"description": "by the ABI's names; null where it does not fit"})
+    topics = fields.List(Hex(), attribute="log.topics")
+    data = Hex(attribute="log.data")
+    decode_error = fields.String(allow_none=True, metadata={"description": "what does not fit the ABI"})
 
 
 class TransactionSchema(Schema):
@@ -191,3 +259,4 @@ ContractSetPage = page_schema(ContractSetSchema)
 AlarmPage = page_schema(AlarmSchema)
 AuditPage = page_schema(AuditSchema)
 TransactionPage = page_schema(TransactionSchema)
+EventPage = page_schema(EventSchema)

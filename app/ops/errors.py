@@ -55,3 +55,9 @@ class DatabaseUnreachable(OpsError):
 
     code = "ops.database_unreachable"
     retryable = True
+
+
+class DatabaseNotMigrated(OpsError):
+    """The database's tables are not the newest."""
+
+    code = "ops.database_not_migrated"

@@ -48,7 +48,7 @@ class MarketSchema(Schema):
     symbol = fields.String()
     base_token = fields.String()
     quote_token = fields.String()
-    pyth_price_id = fields.String()
+    pyth_price_id = fields.String(allow_none=True)
     max_leverage = amount("times")
     maintenance_margin_rate = amount("of the notional")
     liquidation_fee_rate = amount("of the notional")

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 revision = "0012_nodes"
-down_revision = "0010_transaction_lists"
+down_revision = "0011_protocols"
 branch_labels = None
 depends_on = None
 

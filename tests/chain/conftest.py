@@ -80,6 +80,7 @@ class Indexer:
         """Everything that must equal a clean index of the same chain."""
         return {
             "events": self.rows("SELECT * FROM chain_events ORDER BY chain_id, block_number, log_index"),
+            "children": self.rows("SELECT * FROM chain_children ORDER BY chain_id, protocol, address"),
             "headers": self.rows("SELECT * FROM chain_headers ORDER BY chain_id, number"),
             "cursors": self.rows("SELECT chain_id, name, start_block, next_block, tip_hash, tip_at FROM chain_cursors"),
             "moves": self.rows("SELECT * FROM test_moves ORDER BY chain_id, block_number, log_index"),
@@ -138,7 +139,7 @@ def reindexed(clean: Indexer) -> dict[str, list[tuple[Any, ...]]]:
     """The state of a clean index, made anew."""
     with clean.engine.begin() as connection:
         connection.exec_driver_sql(
-            "TRUNCATE chain_events, chain_headers, chain_cursors, chain_alarms, test_moves, test_sums"
+            "TRUNCATE chain_events, chain_children, chain_headers, chain_cursors, chain_alarms, test_moves, test_sums"
         )
     clean.run()
     return clean.state()

@@ -15,7 +15,7 @@ from tests.chain.emitter import Chain
 
 pytestmark = pytest.mark.chain
 
-OPEN_ALARMS = "SELECT kind FROM chain_alarms WHERE resolved_at IS NULL"
+OPEN_ALARMS = "SELECT kind FROM chain_alarms WHERE resolved_at IS NULL ORDER BY kind"
 
 
 def test_a_reorg_below_finality_is_rewound_and_raises_an_alarm(chain: Chain, indexer: Indexer, clean: Indexer) -> None:

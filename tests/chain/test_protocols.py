@@ -25,6 +25,9 @@ start_block = 12
 address = "{ONE}"
 abi = "perp.json"
 """
+MADE = 'factory = { contract = "perp", event = "Opened", argument = "id" }'
+CHILD = GOOD + '[contracts.pool]\nabi = "list.json"\n'
+QUIET = [{"type": "event", "name": name, "anonymous": True, "inputs": []} for name in ("Hush", "Still")]
 
 
 @pytest.fixture
@@ -32,6 +35,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder with ABI files."""
     (tmp_path / "perp.json").write_text(json.dumps({"abi": ABI, "bytecode": "0x"}))
     (tmp_path / "list.json").write_text(json.dumps(ABI))
+    (tmp_path / "quiet.json").write_text(json.dumps(QUIET))
     (tmp_path / "empty.json").write_text("{}")
     (tmp_path / "broken.json").write_text("[")
     (tmp_path / "odd.json").write_text(json.dumps([{"type": "event", "name": "E", "inputs": [{"type": "uint7"}]}]))
@@ -111,6 +115,24 @@ def test_placeholders_come_from_the_deployment_and_the_environment(folder: Path)
             GOOD + f'[contracts.other]\naddress = "{ONE}"\nabi = "list.json"',
             "x.toml: contracts.other.address is also that of contracts.perp.",
         ),
+        (GOOD + MADE, "x.toml: contracts.perp.factory: a contract has an address or a factory, not both."),
+        (GOOD.replace("address", "#"), "x.toml: contracts.perp.address is missing (or a factory that makes"),
+        (GOOD.replace("[contracts.perp]", "[contracts.'p q']"), "x.toml: contracts.p q: the name must be letters, "),
+        (CHILD + MADE.replace("perp", "nobody"), "x.toml: contracts.pool.factory.contract: nobody is no contract of"),
+        (CHILD + MADE.replace("perp", "pool"), "x.toml: contracts.pool.factory.contract: pool is no contract of"),
+        (CHILD + MADE.replace("Opened", "Made"), "x.toml: contracts.pool.factory.event: Made is not an event that"),
+        (CHILD + MADE, "x.toml: contracts.pool.factory.argument: Opened has no argument id that is an address."),
+        (CHILD + MADE.replace(', argument = "id"', ""), "x.toml: contracts.pool.factory.argument is missing."),
+        (
+            GOOD.replace("perp.json", "quiet.json") + 'events = ["Hush", "Still"]',
+            "x.toml: contracts.perp.events: the anonymous events Hush and Still have as many topics,",
+        ),
+        (
+            CHILD.replace('"list.json"', '"quiet.json"\nevents = ["Hush"]')
+            + MADE.replace('"Opened"', '"Closed"').replace('"id"', '"why"'),
+            "x.toml: contracts.pool.events: an anonymous event has no topic to ask for it by",
+        ),
+        (GOOD.replace("perp.json", "quiet.json"), "x.toml: contracts.perp.events: no event of the ABI is wanted."),
     ],
 )
 def test_each_mistake_is_one_sentence_with_its_key(folder: Path, text: str, sentence: str) -> None:

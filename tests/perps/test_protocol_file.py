@@ -16,7 +16,7 @@ from app.perps.errors import InvalidProtocol, UnreadableEvent
 from app.perps.maths.calls import encode_call, encode_update_fee, find_function
 from app.perps.maths.reading import key_of, read_into
 from app.perps.maths.units import scaled_wad, sqrt_price_wad, wad_text
-from app.perps.services.protocols import perps_protocols
+from app.perps.services.protocols import mistakes, perps_protocols
 from app.perps.types.changes import Changes
 from app.perps.types.positions import Place, Side
 from app.perps.types.protocol import EventRule, PerpsProtocol
@@ -114,6 +114,32 @@ def field(name: str, word: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (put(["trader"], "identity", "position"), "has no field trader."),
         (put("pyth_id", "price", "feed"), "perp.MarketAdded has no field pyth_id."),
         (field("PositionOpened", "size", {"field": "size", "unit": "sqrt_price_x96"}), "size is not a price"),
+        (field("PositionOpened", "size", {"field": "size", "decimals": 78}), "less than or equal to 77"),
+        (field("PositionOpened", "size", {"field": "size", "sign": 2}), "fields.size.sign: Input should be 1 or -1"),
+        (field("PositionOpened", "size", {"field": "size", "unit": "ether"}), "fields.size.unit: Input should be"),
+        (field("PositionOpened", "owner", {"field": "owner", "decimals": 6}), "PositionOpened: owner has no decimals"),
+        (field("PositionOpened", "owner", {"field": "owner", "sign": -1}), "PositionOpened: owner has no sign"),
+        (
+            field("PositionOpened", "size", "owner"),
+            "perps.events.2.fields.size: perp.PositionOpened.owner is address; it must be a whole number.",
+        ),
+        (field("PositionOpened", "owner", "size"), "perp.PositionOpened.size is uint256; it must be an address."),
+        (field("PositionOpened", "side", "size"), "size is uint256; it must be a flag or a signed number."),
+        (put(["is_long"], "identity", "position"), "is_long is bool; it must be a number, an address, bytes or a"),
+        (put("symbol", "price", "feed"), "perp.MarketAdded.symbol is string; it must be bytes32."),
+        (without("price"), "without a price there is no keeper, and no isolated margin to judge"),
+        (put("premium", "funding", "model"), "events of effect `premium` and funding.model `premium` belong together"),
+        (
+            field("PositionOpened", "size", {"value": "1", "field": "size"}),
+            "size needs `field` or `value`, one of them",
+        ),
+        (field("PositionOpened", "size", {"value": "many"}), "size is a number with at most 18 decimals"),
+        (field("MarketAdded", "max_confidence_bps", {"value": "1.5"}), "max_confidence_bps is a whole number"),
+        (field("PositionOpened", "owner", {"value": "0x"}), "owner cannot be the same for every event"),
+        (
+            lambda t: without("fields", "exit_price")(event(t, "PositionLiquidated")),
+            "a liquidation needs `exit_price`, or `size` and `notional`",
+        ),
         (put("seize", "keeper", "liquidate", "function"), "perps.keeper.liquidate: perp has no function seize"),
         (put(["position_id", "bribe"], "keeper", "liquidate", "arguments"), "nothing is known as bribe"),
     ],
@@ -123,8 +149,17 @@ def test_a_mistake_is_a_sentence(change: Callable[[dict[str, Any]], None], sente
     change(table)
     with pytest.raises(InvalidProtocol) as refused:
         loaded(table)
-    assert str(refused.value).startswith("watchkeeper_perps: ")
+    assert str(refused.value).startswith("watchkeeper_perps.toml: ")
     assert sentence in str(refused.value)
+
+
+def test_every_mistake_is_said() -> None:
+    table = section()
+    field("PositionOpened", "size", "amount")(table)
+    put("seize", "keeper", "liquidate", "function")(table)
+    ours = our_protocol()
+    said = mistakes(Protocol(ours.name, ours.contracts, ours.contract_set, {"perps": table}))
+    assert [sentence.split(":")[0] for sentence in said] == ["perps.events.2.fields.size", "perps.keeper.liquidate"]
 
 
 def read(rule: dict[str, Any], args: dict[str, Any], **table: Any) -> Changes:

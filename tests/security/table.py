@@ -173,6 +173,7 @@ TABLE = (
     Entry("GET", "/v1/signers", "chain:read", 200),
     Entry("POST", "/v1/signers/<address>/resume", "ops:write", 200, ANYBODYS, subjects.halted_signer),
     Entry("POST", "/v1/signers/<address>/reset-breaker", "ops:write", 200, ANYBODYS, subjects.tripped_signer),
+    Entry("GET", "/v1/events", "chain:read", 200),
     Entry("GET", "/v1/prices", "oracle:read", 200),
     Entry("GET", "/v1/prices/<path:name>/history", "oracle:read", 200, subject=subjects.feed),
     Entry("GET", "/v1/markets", "perps:read", 200),

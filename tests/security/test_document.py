@@ -27,7 +27,11 @@ FUZZ = settings(max_examples=EXAMPLES, derandomize=True, deadline=None, suppress
 # What is wrong with a request that its schema allows: no schema can say these.
 BEYOND_A_SCHEMA = {
     "?cursor": "given out by the list before, with a checksum",
-    "?to": "not before `from`",
+    "?to": "not before `from`; nor `to_block` before `from_block`",
+    "?protocol": "followed by the deployment, and said where several are",
+    "?contract": "one of the protocol's file",
+    "?event": "one of the contracts' ABIs, and named where an argument is asked for",
+    "?arg": "an indexed argument of the event, of its type",
     "/kind": "on the menu, which /v1/job-kinds gives",
     "/params": "by the kind's own schema, which /v1/job-kinds gives",
     "/expires_at": "after run_at, and in the future",

@@ -36,7 +36,7 @@ def index_options(settings: ChainSettings) -> IndexOptions:
     return IndexOptions(
         finality=parse_finality(settings.finality),
         header_depth=settings.header_depth,
-        limits=RangeLimits(max_blocks=settings.max_range_blocks),
+        limits=RangeLimits(max_blocks=settings.max_range_blocks, max_addresses=settings.max_filter_addresses),
         halt_on_deep_fork=settings.halt_on_deep_fork,
         checks=_check_limits(settings),
         providers=_provider_limits(settings),

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
-from app.chain.adapters.logs import BLOOM_BYTES, RawLog, quantity, raw_bytes, read_headers, to_logs
+from app.chain.adapters.logs import (
+    BLOOM_BYTES,
+    MAX_ADDRESSES,
+    RawLog,
+    filter_of,
+    quantity,
+    raw_bytes,
+    read_headers,
+    to_logs,
+)
 from app.chain.adapters.rpc import Call, Provider
 from app.chain.errors import BlockUnavailable, NodeAnswerInvalid, NodeInconsistent, ReceiptsUnusable
 from app.chain.maths.receipts import KNOWN_KINDS, receipts_root
+from app.chain.maths.selection import created, log_queries, matching, wanted
 from app.chain.types.blocks import ContractSet, Header, Log, Receipt
 from app.chain.types.indexing import Window
 
@@ -31,16 +41,18 @@ def read_block_logs(provider: Provider, contracts: ContractSet, headers: Sequenc
     A node that does not have a block by that hash says so (BlockUnavailable), where a range gives an empty list.
     Raises NodeInconsistent for a log of another block.
     """
-    addresses = ["0x" + address.hex() for address in contracts.addresses]
-    topics = [["0x" + topic.hex() for topic in contracts.topics]]
+    queries = log_queries(contracts, max_addresses=MAX_ADDRESSES, by_topic=True)
     calls = [
-        Call("eth_getLogs", [{"blockHash": "0x" + header.hash.hex(), "address": addresses, "topics": topics}])
+        Call("eth_getLogs", [filter_of(query) | {"blockHash": "0x" + header.hash.hex()}])
         for header in headers
+        for query in queries
     ]
-    answers = provider.batch(calls, result=list[RawLog])
-    return [
-        _of_block(provider, header, to_logs(provider, answer)) for header, answer in zip(headers, answers, strict=True)
-    ]
+    answers = iter(provider.batch(calls, result=list[RawLog]))
+    found = []
+    for header in headers:
+        logs = [log for _ in queries for log in to_logs(provider, next(answers))]
+        found.append(wanted(contracts, _of_block(provider, header, logs)))
+    return found
 
 
 def read_proven_logs(provider: Provider, contracts: ContractSet, headers: Sequence[Header]) -> list[list[Log]]:
@@ -51,11 +63,8 @@ def read_proven_logs(provider: Provider, contracts: ContractSet, headers: Sequen
     """
     found: list[list[Log]] = []
     for start in range(0, len(headers), RECEIPTS_AT_ONCE):
-        some = headers[start : start + RECEIPTS_AT_ONCE]
-        calls = [Call("eth_getBlockReceipts", [hex(header.number)]) for header in some]
-        answers = provider.batch(calls, result=list[_Receipt] | None)
-        for header, answer in zip(some, answers, strict=True):
-            found.append(list(_watched(contracts, _proven(provider, header, answer))))
+        proven = _read_proven(provider, headers[start : start + RECEIPTS_AT_ONCE])
+        found += [matching(contracts, logs) for logs in proven]
     return found
 
 
@@ -63,8 +72,16 @@ def read_whole_block(provider: Provider, contracts: ContractSet, number: int) ->
     """One block that holds too many logs for eth_getLogs, by its receipts, proven; raises as `read_proven_logs`."""
     headers = read_headers(provider, [number])
     received = provider.bytes_received
-    logs = read_proven_logs(provider, contracts, headers)[0]
-    return Window(tuple(headers), tuple(logs), provider.bytes_received - received)
+    everything = _read_proven(provider, headers)[0]
+    children = created(contracts, everything) if contracts.factories else {}
+    logs = matching(contracts.with_children(children), everything)
+    return Window(tuple(headers), tuple(logs), provider.bytes_received - received, children)
+
+
+def _read_proven(provider: Provider, headers: Sequence[Header]) -> list[list[Log]]:
+    calls = [Call("eth_getBlockReceipts", [hex(header.number)]) for header in headers]
+    answers = provider.batch(calls, result=list[_Receipt] | None)
+    return [_proven(provider, header, answer) for header, answer in zip(headers, answers, strict=True)]
 
 
 def _proven(provider: Provider, header: Header, answer: list[_Receipt] | None) -> list[Log]:
@@ -97,9 +114,3 @@ def _of_block(provider: Provider, header: Header, logs: list[Log]) -> list[Log]:
     if any(log.block_hash != header.hash or log.block_number != header.number for log in logs):
         raise NodeInconsistent(f"{provider.name} answered logs of another block for block {header.number}.")
     return sorted(logs, key=lambda log: log.log_index)
-
-
-def _watched(contracts: ContractSet, logs: Sequence[Log]) -> Iterator[Log]:
-    """Those that eth_getLogs would have given: by address and first topic, each for itself, as its filter has them."""
-    addresses, topics = set(contracts.addresses), set(contracts.topics)
-    return (log for log in logs if log.address in addresses and log.topics and log.topics[0] in topics)

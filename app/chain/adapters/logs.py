@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 
 from app.chain.adapters.rpc import Call, Provider
 from app.chain.errors import BlockUnavailable, NodeAnswerInvalid, NodeInconsistent
+from app.chain.maths.selection import LogQuery, child_queries, created, log_queries, wanted
 from app.chain.types.blocks import ContractSet, Header, Log
 from app.chain.types.indexing import Heads, Window
 
@@ -17,6 +19,7 @@ ADDRESS_BYTES = 20
 BLOOM_BYTES = 256
 TOPICS_MAX = 4
 INDEX_MAX = 2**31 - 1
+MAX_ADDRESSES = 1000
 TIMESTAMP_MAX = 253_402_300_799  # the last second of the year 9999: what a timestamp column and Python can hold
 
 
@@ -72,42 +75,75 @@ def read_headers(provider: Provider, numbers: Sequence[int]) -> list[Header]:
 
 
 def read_window(
-    provider: Provider, contracts: ContractSet, *, first: int, last: int, known: Mapping[int, Header], settled: bool
+    provider: Provider,
+    contracts: ContractSet,
+    *,
+    first: int,
+    last: int,
+    known: Mapping[int, Header],
+    settled: bool,
+    max_addresses: int = MAX_ADDRESSES,
+    by_topic: bool = True,
 ) -> Window:
     """Every header and every log of `contracts` in the blocks `first` to `last`. `known` headers are not asked for.
 
-    Headers come before the logs, and unless the range is `settled` (final) the last header is read again with them:
-    logs of a chain that replaced this one meanwhile would be missing without a trace. Raises NodeInconsistent for that,
-    and RangeTooLarge, AnswerTooLarge or NodeTimeout when less should be asked for.
+    Contracts that are made in the range are found, and their logs read, too. Headers come before the logs, and unless
+    the range is `settled` (final) the last header is read again with them: logs of a chain that replaced this one
+    meanwhile would be missing without a trace. Raises NodeInconsistent for that, and RangeTooLarge, AnswerTooLarge or
+    NodeTimeout when less should be asked for.
     """
     missing = [number for number in range(first, last + 1) if number not in known]
     fetched = {header.number: header for header in read_headers(provider, missing)} if missing else {}
     headers = tuple(known.get(number) or fetched[number] for number in range(first, last + 1))
     received = provider.bytes_received
-    logs = _read_logs(provider, contracts, headers[0], headers[-1], settled)
+    asked = log_queries(contracts, max_addresses=max_addresses, by_topic=by_topic)
+    logs = _read_logs(provider, asked, headers[0], headers[-1], settled)
+    children = created(contracts, logs) if contracts.factories else {}
+    contracts = contracts.with_children(children)
+    of_children = child_queries(contracts, asked, children, max_addresses=max_addresses) if children else []
+    if of_children:
+        born = min(child.block_number for child in children.values())
+        logs += _read_logs(provider, of_children, headers[born - first], headers[-1], settled)
     size = provider.bytes_received - received
-    found = to_logs(provider, logs)
-    found.sort(key=attrgetter("block_number", "log_index"))
-    return Window(headers, tuple(found), size)
+    return Window(headers, tuple(_in_order(contracts, logs, overlapping=len(asked) > 1)), size, children)
 
 
-def _read_logs(provider: Provider, contracts: ContractSet, first: Header, last: Header, settled: bool) -> list[RawLog]:
-    query = {
-        "fromBlock": hex(first.number),
-        "toBlock": hex(last.number),
-        "address": ["0x" + address.hex() for address in contracts.addresses],
-        "topics": [["0x" + topic.hex() for topic in contracts.topics]],
-    }
-    if settled:
-        found: list[RawLog] = provider.call("eth_getLogs", query, result=list[RawLog], retry_timeouts=False)
-        return found
-    calls = [Call("eth_getLogs", [query]), _by_number(hex(last.number))]
-    logs, block = provider.batch(calls, result=list[RawLog] | _Block | None, retry_timeouts=False)
-    if not isinstance(block, _Block) or _header(provider, block).hash != last.hash:
-        raise NodeInconsistent(f"Block {last.number} was replaced while its logs were read.")
-    if not isinstance(logs, list):
-        raise NodeAnswerInvalid(f"{provider.name} answered eth_getLogs with no list.")
+def _in_order(contracts: ContractSet, logs: list[Log], *, overlapping: bool) -> list[Log]:
+    """As the chain has them; what one filter said twice stays so, for the window is held against itself."""
+    if overlapping or contracts.factories or contracts.anonymous:
+        return wanted(contracts, logs)
+    logs.sort(key=attrgetter("block_number", "log_index"))
     return logs
+
+
+def _read_logs(
+    provider: Provider, queries: Sequence[LogQuery], first: Header, last: Header, settled: bool
+) -> list[Log]:
+    calls = [Call("eth_getLogs", [filter_of(query) | _between(first, last)]) for query in queries]
+    if settled:
+        answers = provider.batch(calls, result=list[RawLog], retry_timeouts=False)
+    else:
+        again = _by_number(hex(last.number))
+        *answers, block = provider.batch([*calls, again], result=list[RawLog] | _Block | None, retry_timeouts=False)
+        if not isinstance(block, _Block) or _header(provider, block).hash != last.hash:
+            raise NodeInconsistent(f"Block {last.number} was replaced while its logs were read.")
+    if not all(isinstance(answer, list) for answer in answers):
+        raise NodeAnswerInvalid(f"{provider.name} answered eth_getLogs with no list.")
+    return [log for answer in answers for log in to_logs(provider, answer)]
+
+
+def filter_of(query: LogQuery) -> dict[str, Any]:
+    """The addresses and topics of an eth_getLogs filter."""
+    asked: dict[str, Any] = {}
+    if query.addresses:
+        asked["address"] = ["0x" + address.hex() for address in query.addresses]
+    if query.topics:
+        asked["topics"] = [["0x" + topic.hex() for topic in query.topics]]
+    return asked
+
+
+def _between(first: Header, last: Header) -> dict[str, str]:
+    return {"fromBlock": hex(first.number), "toBlock": hex(last.number)}
 
 
 def _by_number(tag: str) -> Call:

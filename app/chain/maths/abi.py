@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from eth_hash.auto import keccak
 
 from app.chain.errors import MalformedEvent, UnsupportedAbi
+from app.chain.types.abi import Argument, EventAbi
 from app.chain.types.blocks import Log
 
 WORD = 32
@@ -30,24 +30,6 @@ _LEAF = re.compile(_FLAT)
 _FLAT_TUPLE = re.compile(rf"\({_FLAT}(?:,{_FLAT})*\){_ARRAYS}")
 
 
-@dataclass(frozen=True, slots=True)
-class EventAbi:
-    """One event of an ABI, compiled. `check` refuses what `decode` refuses, and gives nothing."""
-
-    name: str
-    signature: str
-    topic: bytes
-    decode: Callable[[Log], dict[str, Any]]
-    check: Callable[[Log], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Argument:
-    name: str
-    type: str
-    indexed: bool
-
-
 def compile_events(abi: Sequence[Mapping[str, Any]]) -> list[EventAbi]:
     """Every event of an ABI, but anonymous ones, which have no topic to know them by.
 
@@ -60,20 +42,22 @@ def compile_event(entry: Mapping[str, Any]) -> EventAbi:
     """One event's entry; raises UnsupportedAbi."""
     try:
         arguments = [
-            _Argument(item.get("name") or f"arg{place}", canonical_type(item), bool(item.get("indexed")))
+            Argument(item.get("name") or f"arg{place}", canonical_type(item), bool(item.get("indexed")))
             for place, item in enumerate(entry["inputs"])
         ]
         name = str(entry["name"])
     except (KeyError, TypeError, AttributeError) as error:
         raise UnsupportedAbi(f"An event of the ABI lacks its name or inputs: {dict(entry)!r:.200}") from error
     signature = f"{name}({','.join(argument.type for argument in arguments)})"
-    _check(signature, arguments)
+    own_topics = 0 if entry.get("anonymous") else 1
+    _check(signature, arguments, MAX_TOPICS - own_topics)
     return EventAbi(
         name,
         signature,
-        keccak(signature.encode()),
-        _generate(name, arguments, values=True),
-        _generate(name, arguments, values=False),
+        keccak(signature.encode()) if own_topics else None,
+        _generate(name, arguments, own_topics, values=True),
+        _generate(name, arguments, own_topics, values=False),
+        tuple(arguments),
     )
 
 
@@ -95,29 +79,29 @@ def is_type(text: str) -> bool:
     return True
 
 
-def _check(signature: str, arguments: Sequence[_Argument]) -> None:
+def _check(signature: str, arguments: Sequence[Argument], most_indexed: int) -> None:
     names = [argument.name for argument in arguments]
     if len(set(names)) != len(names):
         raise UnsupportedAbi(f"{signature} names two of its arguments alike.")
-    if sum(argument.indexed for argument in arguments) >= MAX_TOPICS:
-        raise UnsupportedAbi(f"{signature} has more than three indexed arguments.")
+    if sum(argument.indexed for argument in arguments) > most_indexed:
+        raise UnsupportedAbi(f"{signature} has more than {most_indexed} indexed arguments.")
     for argument in arguments:
         if not is_type(argument.type):
             raise UnsupportedAbi(f"{signature}: the type {argument.type} of {argument.name} is not known.")
 
 
-def _generate(name: str, arguments: Sequence[_Argument], *, values: bool) -> Callable[[Log], Any]:
+def _generate(name: str, arguments: Sequence[Argument], own_topics: int, *, values: bool) -> Callable[[Log], Any]:
     """Write and compile the event's decoder, or without `values` what only refuses; our own words and numbers alone."""
     plain = [argument for argument in arguments if not argument.indexed]
     indexed = [argument for argument in arguments if argument.indexed]
     sliced = all(_is_word(argument.type) for argument in plain)
     lines = ["def decode(log):", " topics = log.topics", " data = log.data"]
-    lines += [f" if len(topics) != {len(indexed) + 1}: raise malformed('topics', len(topics))"]
+    lines += [f" if len(topics) != {len(indexed) + own_topics}: raise malformed('topics', len(topics))"]
     if sliced and plain:
         lines += [f" if len(data) < {len(plain) * WORD}: raise malformed('data', len(data))"]
     elif plain:
         lines += [" values = dynamic(data)"]
-    places = {argument.name: f"topics[{place}]" for place, argument in enumerate(indexed, 1)}
+    places = {argument.name: f"topics[{place}]" for place, argument in enumerate(indexed, own_topics)}
     places |= {argument.name: f"data[{place * WORD}:{(place + 1) * WORD}]" for place, argument in enumerate(plain)}
     for number, argument in enumerate(arguments):
         if not argument.indexed and not sliced:
@@ -138,7 +122,7 @@ def _generate(name: str, arguments: Sequence[_Argument], *, values: bool) -> Cal
     return decode
 
 
-def _may_be_wrong(argument: _Argument) -> bool:
+def _may_be_wrong(argument: Argument) -> bool:
     """False for a word of which every bit means something."""
     return _is_word(argument.type) and argument.type not in ("uint256", "int256", "bytes32")
 
@@ -147,7 +131,7 @@ def _is_word(type_: str) -> bool:
     return type_ in ("address", "bool") or bool(_INTEGER.match(type_) or _BYTES.match(type_))
 
 
-def _word_lines(target: str, argument: _Argument, word: str) -> list[str]:
+def _word_lines(target: str, argument: Argument, word: str) -> list[str]:
     """The lines that read one word into `target`, and refuse one with bits outside its type."""
     wrong = f"raise malformed({argument.name!r}, {word}.hex())"
     integer, fixed = _INTEGER.match(argument.type), _BYTES.match(argument.type)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from app.chain.types.blocks import Header, Log
 
@@ -30,11 +30,11 @@ def bloom_bits(value: bytes) -> int:
     return bits
 
 
-def watch_masks(watched: Iterable[tuple[bytes, bytes]]) -> Masks:
-    """The bits to look for, of (address, first topic) pairs. Made once a contract set: a hash for each pair's parts."""
+def watch_masks(pairs: Iterable[tuple[bytes, bytes | None]]) -> Masks:
+    """The bits to look for, of (address, first topic) pairs; without a topic those of the address alone. O(pairs)."""
     masks: dict[int, list[int]] = {}
-    for address, topic in watched:
-        masks.setdefault(bloom_bits(topic), []).append(bloom_bits(address))
+    for address, topic in pairs:
+        masks.setdefault(0 if topic is None else bloom_bits(topic), []).append(bloom_bits(address))
     return masks
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from app.chain.types.blocks import Header, Log
@@ -116,6 +117,4 @@ def repaired(window: Window, truth: Mapping[Header, Sequence[Log]]) -> Window:
     known = {header.hash for header in truth}
     logs = [log for log in window.logs if log.block_hash not in known]
     logs += [log for true_logs in truth.values() for log in true_logs]
-    return Window(
-        window.headers, tuple(sorted(logs, key=lambda log: (log.block_number, log.log_index))), window.answer_bytes
-    )
+    return replace(window, logs=tuple(sorted(logs, key=lambda log: (log.block_number, log.log_index))))

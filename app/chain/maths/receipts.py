@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import rlp
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from app.chain.types.blocks import Receipt
 

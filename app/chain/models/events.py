@@ -42,6 +42,22 @@ class ChainEvent(Base):
     decode_error: Mapped[str | None] = mapped_column(Text)
 
 
+class ChainChild(Base):
+    """A contract that a protocol's factory made, by the creation event; a reorg deletes what it undid.
+
+    Grows with what the factories make, and is kept for good. The index is the rollback's.
+    """
+
+    __tablename__ = "chain_children"
+    __table_args__ = (Index("ix_chain_children_block", "chain_id", "block_number"),)
+
+    chain_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    protocol: Mapped[str] = mapped_column(Text, primary_key=True)
+    address: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    contract: Mapped[str] = mapped_column(Text)
+    block_number: Mapped[int] = mapped_column(BigInteger)
+
+
 class ChainHeader(Base):
     """The newest blocks of the chain as we believe it, with parent links; and the first block any set began with.
 

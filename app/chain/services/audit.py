@@ -5,7 +5,7 @@ What is missing is proven by receipts where they can be, written, and folded int
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from app.chain import errors
 from app.chain.adapters.block_logs import read_block_logs, read_proven_logs
@@ -16,10 +16,13 @@ from app.chain.maths.blooms import may_hold, watch_masks
 from app.chain.maths.completeness import Budget, differences
 from app.chain.maths.forks import check_window
 from app.chain.maths.ranges import after_refusal, first_size
-from app.chain.queries import audits, cursors, events
+from app.chain.maths.selection import created
+from app.chain.queries import audits, children, cursors, events
 from app.chain.queries.providers import list_standings
 from app.chain.queries.stored_events import logs_between
+from app.chain.services.children import protocol_of, with_known
 from app.chain.services.completeness import complete
+from app.chain.services.ranges import TOO_MUCH
 from app.chain.services.recording import decode
 from app.chain.services.work import Work
 from app.chain.types.blocks import Header, Log
@@ -31,7 +34,6 @@ from app.core.logging import get_logger
 log = get_logger(__name__)
 
 SECOND_PROVIDER, RECEIPTS = "second_provider", "receipts"
-TOO_MUCH = (errors.RangeTooLarge, errors.AnswerTooLarge, errors.AnswerTruncated, errors.NodeTimeout)
 
 
 def audit(work: Work, providers: Providers, *, blocks: int) -> RangeAudit | None:
@@ -47,6 +49,7 @@ def audit(work: Work, providers: Providers, *, blocks: int) -> RangeAudit | None
     if span is None:
         return None
     first, last = span
+    work = replace(work, contracts=with_known(work.session, work.contracts, last))
     provider, method = _auditor(work, providers)
     sent = provider.calls_sent
     if int(provider.call("eth_blockNumber", result=str), 16) < last:
@@ -107,7 +110,7 @@ def _same_chain(work: Work, provider: Provider, stored: Sequence[Log], first: in
 
 def _held(work: Work, headers: Sequence[Header], stored: Sequence[Log]) -> list[Header]:
     """The blocks that may hold a watched log, or of which there are rows."""
-    masks = watch_masks(work.contracts.watched)
+    masks = watch_masks(work.contracts.pairs())
     indexed = {row.block_hash for row in stored}
     with_filters = work.options.checks.blooms
     return [h for h in headers if h.hash in indexed or not with_filters or may_hold(h, masks)]
@@ -156,6 +159,8 @@ def _record(work: Work, found: RangeAudit, headers: Sequence[Header], missing: S
     decoded, malformed = decode(contracts, Window(tuple(headers), tuple(missing), 0))
     timestamps = {header.number: header.timestamp for header in headers}
     events.insert_events(session, contracts.chain_id, missing, timestamps, malformed)
+    made = created(contracts, missing) if contracts.factories else {}
+    children.add(session, contracts.chain_id, protocol_of(contracts), made)
     for projection in work.own_projections() if decoded else ():
         projection.apply(session, decoded)
     audits.write(session, contracts.chain_id, contracts.name, found)

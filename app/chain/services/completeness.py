@@ -30,8 +30,8 @@ def complete(
     and each of its blocks that may hold a log is read again by hash. Raises NodeInconsistent when receipts contradict
     their header, BlockUnavailable for a node that lags, and the node's other failures.
     """
-    headers = window.headers
-    masks = watch_masks(contracts.watched)
+    headers, contracts = window.headers, contracts.with_children(window.children)
+    masks = watch_masks(contracts.pairs())
     held = tuple(header for header in headers if may_hold(header, masks)) if limits.blooms else headers
     suspects = _suspects(window, masks) if limits.blooms else cut_at(headers, window.logs)
     plan = plan_checks(window, budget, held=held, suspects=suspects, settled=settled, receipts=limits.receipts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 
 from app.chain import errors
@@ -19,6 +20,7 @@ from app.chain.maths.ranges import first_size
 from app.chain.queries import alarms, cursors
 from app.chain.queries.range_sizes import find_size, keep_size
 from app.chain.services.ahead import ahead
+from app.chain.services.children import with_known
 from app.chain.services.completeness import report_losses
 from app.chain.services.providers import end_badly, end_well, pin, quarantine
 from app.chain.services.ranges import Tick, read_ranges
@@ -125,8 +127,9 @@ def _advance(tick: Tick, cursor: Cursor, report: IndexReport) -> None:
         cursors.looked(session, cursor, head_block=head, final_block=tick.final_block)
         tick.work.commit()
     size = find_size(session, cursor, tick.provider.name) or first_size(tick.work.options.limits)
+    known = with_known(session, tick.work.contracts, tick.goal)
     release(session)
-    ranges = read_ranges(tick, cursor, size)
+    ranges = read_ranges(tick, known, cursor, size)
     is_one = tick.goal - cursor.next_block < size.blocks
     with closing(ranges if is_one else ahead(ranges)) as coming:
         for found in coming:
@@ -137,14 +140,15 @@ def _advance(tick: Tick, cursor: Cursor, report: IndexReport) -> None:
                 # At once: a worker that dies of slow answers must not begin again with the size they came for.
                 tick.work.commit()
             else:
-                cursor = _record(tick, cursor, found.checked, report)
+                work = replace(tick.work, contracts=found.contracts)
+                cursor = _record(work, tick, cursor, found.checked, report)
     report.next_block, report.head_block, report.final_block = cursor.next_block, head, tick.final_block
     report.behind = cursor.next_block <= tick.goal
 
 
-def _record(tick: Tick, cursor: Cursor, checked: Checked, report: IndexReport) -> Cursor:
+def _record(work: Work, tick: Tick, cursor: Cursor, checked: Checked, report: IndexReport) -> Cursor:
     """Write a range, and tell of what its answer had left out."""
-    work, window = tick.work, checked.window
+    window = checked.window
     moved, rows, malformed = record(
         work, cursor, window, head_block=tick.heads.head.number, final_block=tick.final_block
     )

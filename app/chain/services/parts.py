@@ -49,6 +49,11 @@ def load_protocols(
 
     Raises InvalidProtocol.
     """
-    deployed = deployment_values(Path(deployment_file)) if deployment_file else {}
-    loaded = [load_protocol(Path(file), {**deployed, **environment}) for file in files]
+    values = placeholder_values(deployment_file, environment)
+    loaded = [load_protocol(Path(file), values) for file in files]
     return {protocol.name: protocol for protocol in loaded}
+
+
+def placeholder_values(deployment_file: str | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """What fills protocol files' placeholders; raises InvalidProtocol for a deployment's file that is none."""
+    return {**(deployment_values(Path(deployment_file)) if deployment_file else {}), **environment}

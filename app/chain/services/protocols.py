@@ -13,20 +13,30 @@ from typing import Any, TypeVar
 import msgspec
 
 from app.chain.errors import InvalidProtocol, UnsupportedAbi
-from app.chain.maths.abi import EventAbi, compile_events
-from app.chain.types.blocks import ContractSet, WatchedEvent
+from app.chain.maths.abi import compile_event, compile_events
+from app.chain.services.contract_sets import MadeBy, anonymous_events, factories, watched_events
+from app.chain.types.abi import EventAbi
+from app.chain.types.blocks import ContractSet
 from app.chain.types.protocols import Protocol, ProtocolContract
 
 T = TypeVar("T")
 FEATURES = ("perps",)
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_.]*)\}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_CONTRACT = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
+class _Factory(msgspec.Struct, forbid_unknown_fields=True):
+    contract: str
+    event: str
+    argument: str
+
+
 class _Contract(msgspec.Struct, forbid_unknown_fields=True):
-    address: str | list[str]
     abi: str
+    address: str | list[str] | None = None
+    factory: _Factory | None = None
     events: list[str] | None = None
 
 
@@ -82,22 +92,36 @@ def _flattened(table: Mapping[str, Any], prefix: str) -> list[tuple[str, str]]:
 
 def _protocol(path: Path, written: Mapping[str, Any], values: Mapping[str, str]) -> Protocol:
     file = _checked(_filled(written, values, ""))
-    contracts: dict[str, ProtocolContract] = {}
-    watched: dict[tuple[bytes, bytes], WatchedEvent] = {}
-    for name, table in file.contracts.items():
-        key = f"contracts.{name}"
-        contract = _converted(table, _Contract, f"{key}.")
-        addresses = _addresses(contract.address, f"{key}.address")
-        abi = _abi(path.parent / contract.abi, f"{key}.abi")
-        contracts[name] = ProtocolContract(addresses, abi)
-        for event in _wanted(abi, contract.events, key):
-            for address in addresses:
-                earlier = watched.get((address, event.topic))
-                if earlier is not None:
-                    raise InvalidProtocol(f"{key}.address is also that of contracts.{earlier.contract}.")
-                watched[address, event.topic] = WatchedEvent(name, event.name, event.decode, event.check)
+    tables = {name: _converted(table, _Contract, f"contracts.{name}.") for name, table in file.contracts.items()}
+    contracts = {name: _contract(path, name, table) for name, table in tables.items()}
+    made_by = {
+        name: MadeBy(table.factory.contract, table.factory.event, table.factory.argument)
+        for name, table in tables.items()
+        if table.factory is not None
+    }
+    contract_set = ContractSet(
+        path.stem,
+        file.chain_id,
+        file.start_block,
+        watched_events(contracts),
+        anonymous_events(contracts),
+        factories(contracts, made_by),
+    )
     sections = {feature: table for feature in FEATURES if (table := getattr(file, feature)) is not None}
-    return Protocol(path.stem, contracts, ContractSet(path.stem, file.chain_id, file.start_block, watched), sections)
+    return Protocol(path.stem, contracts, contract_set, sections)
+
+
+def _contract(path: Path, name: str, table: _Contract) -> ProtocolContract:
+    key = f"contracts.{name}"
+    if not _CONTRACT.fullmatch(name):
+        raise InvalidProtocol(f"{key}: the name must be letters, digits, _ and -, at most 100.")
+    if table.address is not None and table.factory is not None:
+        raise InvalidProtocol(f"{key}.factory: a contract has an address or a factory, not both.")
+    if table.address is None and table.factory is None:
+        raise InvalidProtocol(f"{key}.address is missing (or a factory that makes such contracts).")
+    addresses = () if table.address is None else _addresses(table.address, f"{key}.address")
+    abi = _abi(path.parent / table.abi, f"{key}.abi")
+    return ProtocolContract(addresses, abi, tuple(_wanted(abi, table.events, key)))
 
 
 def _filled(value: Any, values: Mapping[str, str], key: str) -> Any:
@@ -124,7 +148,7 @@ def _converted(value: Any, kind: type[T], key: str) -> T:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at `$")
-        key += where.strip("`").lstrip(".")
+        key += where.strip("`").lstrip(".") + "." if where else ""
         if found := re.match(r"Object missing required field `(.*)`", reason):
             raise InvalidProtocol(f"{key}{found[1]} is missing.") from error
         if found := re.match(r"Object contains unknown field `(.*)`", reason):
@@ -172,15 +196,19 @@ def _abi(path: Path, key: str) -> list[dict[str, Any]]:
 
 
 def _wanted(abi: Sequence[Mapping[str, Any]], names: Sequence[str] | None, key: str) -> list[EventAbi]:
+    """The events of these names; without names all but anonymous ones, which are only read where they are asked for."""
     try:
         events = compile_events(abi)
+        known = sorted({event.name for event in events})
+        if names is not None:
+            events += [compile_event(entry) for entry in abi if entry.get("type") == "event" and entry.get("anonymous")]
+            known = sorted({event.name for event in events})
+            events = [event for event in events if event.name in names]
     except UnsupportedAbi as error:
         raise InvalidProtocol(f"{key}.abi: {error.detail}") from error
-    known = sorted({event.name for event in events})
     for name in names or ():
         if name not in known:
             raise InvalidProtocol(f"{key}.events: the ABI has no event {name}; it has {', '.join(known) or 'none'}.")
-    wanted = [event for event in events if names is None or event.name in names]
-    if not wanted:
+    if not events:
         raise InvalidProtocol(f"{key}.events: no event of the ABI is wanted.")
-    return wanted
+    return events

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from app.chain.errors import ForkSeen, MalformedEvent
-from app.chain.queries import cursors, events, headers
+from app.chain.queries import children, cursors, events, headers
+from app.chain.services.children import protocol_of
 from app.chain.services.work import Work
 from app.chain.types.blocks import ContractSet, Event
 from app.chain.types.indexing import Alarm, Cursor, Window
@@ -21,7 +22,7 @@ def record(
     Raises CursorMoved when somebody else moved the cursor meanwhile, and ForkSeen when blocks already kept differ from
     the window's: another contract set has seen another chain. Nothing is written then.
     """
-    session, contracts = work.session, work.contracts
+    session, contracts = work.session, work.contracts.with_children(window.children)
     projections = work.own_projections()
     decoded, errors = decode(contracts, window) if projections else ([], check(contracts, window))
     cursors.lock_chain(session, contracts.chain_id)
@@ -36,6 +37,7 @@ def record(
         final_block=final_block,
     )
     headers.insert_headers(session, contracts.chain_id, window.headers)
+    children.add(session, contracts.chain_id, protocol_of(contracts), window.children)
     timestamps = {header.number: header.timestamp for header in window.headers}
     rows = events.insert_events(session, contracts.chain_id, window.logs, timestamps, errors)
     for projection in projections if decoded else ():
@@ -53,7 +55,7 @@ def decode(contracts: ContractSet, window: Window) -> tuple[list[Event], dict[in
     decoded: list[Event] = []
     errors: dict[int, str] = {}
     for place, log in enumerate(window.logs):
-        watched = contracts.watched.get((log.address, log.topics[0])) if log.topics else None
+        watched = contracts.find(log)
         if watched is None:
             continue
         try:
@@ -69,7 +71,7 @@ def check(contracts: ContractSet, window: Window) -> dict[int, str]:
     """Why some of the window's watched events do not fit their ABI, by place: what `decode` finds, without values."""
     errors: dict[int, str] = {}
     for place, log in enumerate(window.logs):
-        watched = contracts.watched.get((log.address, log.topics[0])) if log.topics else None
+        watched = contracts.find(log)
         try:
             if watched is not None:
                 watched.check(log)
@@ -90,8 +92,8 @@ def _malformed(contracts: ContractSet, window: Window, errors: dict[int, str]) -
     alarms: dict[str, Alarm] = {}
     for place, reason in errors.items():
         log = window.logs[place]
-        watched = contracts.watched[log.address, log.topics[0]]
-        subject = f"{watched.contract}.{watched.name}"
+        watched = contracts.find(log)
+        subject = f"{watched.contract}.{watched.name}" if watched else contracts.name
         detail = {"block_number": log.block_number, "log_index": log.log_index, "reason": reason}
         alarms[subject] = Alarm(
             chain_id=contracts.chain_id,

@@ -7,14 +7,17 @@ from collections.abc import Iterable
 from sqlalchemy.orm import Session
 
 from app.chain.queries.stored_events import logs_at
+from app.chain.services.children import with_those_at
 from app.chain.types.blocks import ContractSet, Event
 
 
 def read_events(session: Session, contracts: ContractSet, places: Iterable[tuple[bytes, int]]) -> list[Event]:
     """The events of `contracts` at these (block hash, log index) that are still in the chain, in its order."""
     events: list[Event] = []
-    for log, mined_at in logs_at(session, contracts.chain_id, places):
-        watched = contracts.watched.get((log.address, log.topics[0])) if log.topics else None
+    found = logs_at(session, contracts.chain_id, places)
+    contracts = with_those_at(session, contracts, (log.address for log, _ in found))
+    for log, mined_at in found:
+        watched = contracts.find(log)
         if watched is not None:
             events.append(Event(log, mined_at, watched.contract, watched.name, watched.decode(log)))
     return events

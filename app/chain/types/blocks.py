@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -74,26 +74,90 @@ class WatchedEvent:
     name: str
     decode: Callable[[Log], dict[str, Any]]
     check: Callable[[Log], None]
+    is_anonymous: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """The anonymous events of a contract, by how many topics they have, and the first topics of all its other ones."""
+
+    events: Mapping[int, WatchedEvent]
+    named_topics: frozenset[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Factory:
+    """Contracts that others make: `creations`, by (address, topic 0), decode the event whose `argument` is the address
+    of a new one; `events` are the new ones', by topic 0.
+    """
+
+    contract: str
+    creations: Mapping[tuple[bytes, bytes], Callable[[Log], dict[str, Any]]]
+    argument: str
+    events: Mapping[bytes, WatchedEvent]
+
+
+class Child(NamedTuple):
+    """A contract that a factory made: its name in the file, and the block it was made in."""
+
+    contract: str
+    block_number: int
 
 
 @dataclass(frozen=True, slots=True)
 class ContractSet:
-    """Contracts indexed together, under one cursor. `watched` is keyed by (address, topic 0)."""
+    """Contracts indexed together, under one cursor.
+
+    `watched` is keyed by (address, topic 0), `anonymous` and `children` by address; the children are those that are
+    known, and come from the tables.
+    """
 
     name: str
     chain_id: int
     start_block: int
     watched: Mapping[tuple[bytes, bytes], WatchedEvent]
+    anonymous: Mapping[bytes, Anonymous] = field(default_factory=dict)
+    factories: tuple[Factory, ...] = ()
+    children: Mapping[bytes, Child] = field(default_factory=dict)
 
     @property
     def addresses(self) -> list[bytes]:
-        """The contracts, each once."""
-        return sorted({address for address, _ in self.watched})
+        """The contracts of the file and the children, each once."""
+        return sorted({address for address, _ in self.watched} | self.anonymous.keys() | self.children.keys())
 
     @property
     def topics(self) -> list[bytes]:
-        """The first topics, each once."""
-        return sorted({topic for _, topic in self.watched})
+        """The first topics of events that have one of their own, each once."""
+        made = {topic for factory in self.factories for topic in factory.events}
+        return sorted({topic for _, topic in self.watched} | made)
+
+    def pairs(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """What may be emitted and is wanted: address and first topic, None where any may come."""
+        yield from self.watched
+        yield from ((address, None) for address in self.anonymous)
+        for factory in self.factories:
+            for address, child in self.children.items():
+                if child.contract == factory.contract:
+                    yield from ((address, topic) for topic in factory.events)
+
+    def with_children(self, children: Mapping[bytes, Child]) -> ContractSet:
+        """The same, knowing these too."""
+        return replace(self, children={**self.children, **children}) if children else self
+
+    def find(self, log: Log) -> WatchedEvent | None:
+        """The event that a log is; None when nobody asked for it."""
+        topic = log.topics[0] if log.topics else b""
+        found = self.watched.get((log.address, topic))
+        if found is not None or not (self.children or self.anonymous):
+            return found
+        child = self.children.get(log.address)
+        if child is not None and log.block_number >= child.block_number:
+            events = (factory.events.get(topic) for factory in self.factories if factory.contract == child.contract)
+            return next(events, None)
+        anonymous = self.anonymous.get(log.address)
+        if anonymous is None or topic in anonymous.named_topics:
+            return None
+        return anonymous.events.get(len(log.topics))
 
 
 class Projection(Protocol):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.chain.types.blocks import Header, Log
+from app.chain.types.blocks import Child, Header, Log
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,13 @@ class RangeSize:
 
 @dataclass(frozen=True, slots=True)
 class RangeLimits:
-    """What a range may grow to: a number of blocks, and the answer's size and events that it aims at."""
+    """What a range may grow to: a number of blocks, and the answer's size and events that it aims at.
+
+    `max_addresses`: how many a node takes in one filter.
+    """
 
     max_blocks: int = 1000
+    max_addresses: int = 1000
     target_bytes: int = 6 << 20
     target_events: int = 8_000
 
@@ -114,11 +118,14 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A range of blocks read from one node: every header, every log of the contract set, and the answer's size."""
+    """A range of blocks read from one node: every header, every log of the contract set, the answer's size, and the
+    contracts that were made in it, by address.
+    """
 
     headers: tuple[Header, ...]
     logs: tuple[Log, ...]
     answer_bytes: int
+    children: Mapping[bytes, Child] = field(default_factory=dict)
 
     @property
     def first(self) -> int:

@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.chain.types.abi import EventAbi
 from app.chain.types.blocks import ContractSet
 
 
 @dataclass(frozen=True, slots=True)
 class ProtocolContract:
-    """A contract of the file: where it lives (usually one address), and its whole ABI."""
+    """A contract of the file: where it lives (usually one address; none when a factory makes it), its whole ABI, and
+    the events that are wanted.
+    """
 
     addresses: tuple[bytes, ...]
     abi: Sequence[Mapping[str, Any]]
+    events: tuple[EventAbi, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,8 @@ def _query_fields(view: Any) -> Mapping[str, bool]:
             instance = schema() if isinstance(schema, type) else schema
             for name, field in instance.load_fields.items():
                 declared[field.data_key or name] = isinstance(field, fields.List)
+            if instance.free_names is not None:
+                declared[f"{instance.free_names}*"] = False
     return declared
 
 
@@ -149,9 +151,15 @@ def _refuse_nul_in_path() -> None:
 def _refuse_unexpected_query(expected: Mapping[str, bool]) -> None:
     found: list[FieldError] = []
     for name, values in request.args.lists():
-        if name not in expected:
+        declared = name if name in expected else _family(expected, name)
+        if declared is None:
             found.append({"pointer": f"?{name}", "detail": "Unknown query parameter."})
-        elif len(values) > 1 and not expected[name]:
+        elif len(values) > 1 and not expected[declared]:
             found.append({"pointer": f"?{name}", "detail": "Given more than once."})
     if found:
         raise InvalidInput(errors=found)
+
+
+def _family(expected: Mapping[str, bool], name: str) -> str | None:
+    """The declared `beginning.*` that the name belongs to."""
+    return next((one for one in expected if one.endswith(".*") and name.startswith(one[:-1])), None)

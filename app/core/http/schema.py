@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
@@ -25,7 +25,12 @@ def shared(schema: type[S]) -> S:
 
 
 class StrictSchema(Schema):
-    """Base of every body, query and parameter schema."""
+    """Base of every body, query and parameter schema.
+
+    `free_names`: how query parameters begin whose names nobody knows beforehand; the view reads those itself.
+    """
+
+    free_names: ClassVar[str | None] = None
 
     class Meta:
         unknown = RAISE

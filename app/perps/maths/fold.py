@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from app.perps.maths.units import WAD
 from app.perps.types.changes import PositionChange
-from app.perps.types.positions import Folded, Liquidation, Position, PositionStatus
+from app.perps.types.positions import Folded, Liquidation, Position, PositionStatus, Side
 from app.perps.types.vocabulary import Effect, Mode
 
 _ENDS = {Effect.CLOSE: PositionStatus.CLOSED, Effect.LIQUIDATE: PositionStatus.LIQUIDATED}
@@ -16,7 +17,7 @@ def folded(protocol: str, position: Position | None, changes: Iterable[PositionC
     """What `changes` make of the position, and the liquidations among them."""
     liquidations: list[Liquidation] = []
     for change in changes:
-        if change.effect is Effect.LIQUIDATE and position is not None and position.status is PositionStatus.OPEN:
+        if change.effect is Effect.LIQUIDATE and position is not None and _is_liquidated(position, change):
             liquidations.append(_liquidation(position, change))
         position = _step(protocol, position, change)
     return Folded(position, tuple(liquidations))
@@ -25,8 +26,12 @@ def folded(protocol: str, position: Position | None, changes: Iterable[PositionC
 def _step(protocol: str, position: Position | None, change: PositionChange) -> Position | None:
     if change.effect is Effect.OPEN:
         return _opened(protocol, position, change)
+    if change.effect is Effect.TRADE:
+        return _traded(protocol, position, change)
     if position is None:
         return None
+    if _is_part(change) and _is_liquidated(position, change):
+        return _partly_liquidated(position, change)
     if position.status is not PositionStatus.OPEN:
         return replace(position, last=change.place)
     if change.effect in _ENDS:
@@ -57,6 +62,55 @@ def _opened(protocol: str, before: Position | None, change: PositionChange) -> P
         last=change.place,
     )
     return _paid(opened, change, change.fee_wad)
+
+
+def _traded(protocol: str, before: Position | None, change: PositionChange) -> Position | None:
+    """A signed size is added: to nothing it opens the position, past nothing it turns it, to nothing it closes it.
+
+    The entry price is what is owed or due for the whole over its size, the exit price the trade's own; rounded down.
+    """
+    if (
+        change.owner is None
+        or change.size_wad is None
+        or change.notional_wad is None
+        or change.open_notional_wad is None
+    ):
+        raise ValueError("a trade has an owner, a size, its notional and the position's")
+    is_open = before is not None and before.status is PositionStatus.OPEN
+    held = before.side.sign * before.size_wad if before is not None and is_open else 0
+    left = held + change.size_wad
+    if left == 0:
+        if before is None or not is_open:
+            return before and replace(before, last=change.place)
+        exit_price = (
+            abs(change.notional_wad) * WAD // abs(change.size_wad) if change.size_wad else before.entry_price_wad
+        )
+        ended = replace(before, status=PositionStatus.CLOSED, exit_price_wad=exit_price)
+        return _paid(ended, change, change.fee_wad)
+    side = Side.LONG if left > 0 else Side.SHORT
+    entry_price = abs(change.open_notional_wad) * WAD // abs(left)
+    if before is not None and is_open:
+        moved = replace(before, side=side, size_wad=abs(left), entry_price_wad=entry_price)
+        return _paid(moved, change, change.fee_wad)
+    return _opened(protocol, before, replace(change, side=side, size_wad=abs(left), entry_price_wad=entry_price))
+
+
+def _is_part(change: PositionChange) -> bool:
+    """A liquidation that says its size takes that part by a trade of its own."""
+    return change.effect is Effect.LIQUIDATE and change.size_wad is not None
+
+
+def _is_liquidated(position: Position, change: PositionChange) -> bool:
+    """Open; or closed a moment before, by the trade of this very liquidation."""
+    if position.status is PositionStatus.OPEN:
+        return True
+    same = position.last.transaction_hash == change.place.transaction_hash
+    return _is_part(change) and position.status is PositionStatus.CLOSED and same
+
+
+def _partly_liquidated(position: Position, change: PositionChange) -> Position:
+    status = position.status if position.status is PositionStatus.OPEN else PositionStatus.LIQUIDATED
+    return _paid(replace(position, status=status), change, change.fee_wad)
 
 
 def _changed(position: Position, change: PositionChange) -> Position:
@@ -96,7 +150,10 @@ def _ended(position: Position, change: PositionChange) -> Position:
 
 
 def _liquidation(position: Position, change: PositionChange) -> Liquidation:
-    if change.liquidator is None or change.exit_price_wad is None:
+    price_wad, size_wad = change.exit_price_wad, position.size_wad if change.size_wad is None else change.size_wad
+    if price_wad is None and change.notional_wad is not None and size_wad > 0:
+        price_wad = abs(change.notional_wad) * WAD // size_wad
+    if change.liquidator is None or price_wad is None:
         raise ValueError("a liquidation has a liquidator and a price")
     return Liquidation(
         protocol=position.protocol,
@@ -104,9 +161,9 @@ def _liquidation(position: Position, change: PositionChange) -> Liquidation:
         market_id=position.market_id,
         owner=position.owner,
         side=position.side,
-        size_wad=position.size_wad,
+        size_wad=size_wad,
         liquidator=change.liquidator,
-        price_wad=change.exit_price_wad,
+        price_wad=price_wad,
         fee_wad=change.fee_wad,
         realized_pnl_wad=change.realized_pnl_wad,
         funding_paid_wad=change.funding_paid_wad,

@@ -24,10 +24,10 @@ class Listing(NamedTuple):
     listed_block_number: int
 
 
-def folded_terms(changes: Iterable[MarketChange]) -> Listing | None:
+def folded_terms(changes: Iterable[MarketChange], *, has_feed: bool = True) -> Listing | None:
     """The newest word on each term, in the chain's order; None as long as one has never been said.
 
-    The market counts as listed with the event that said the last of them.
+    The market counts as listed with the event that said the last of them, its price feed where it has one among them.
     """
     said: dict[str, Any] = {}
     feed: bytes | None = None
@@ -35,14 +35,14 @@ def folded_terms(changes: Iterable[MarketChange]) -> Listing | None:
     for change in changes:
         said |= change.terms
         feed = change.price_feed or feed
-        if listed is None and feed is not None and said.keys() >= TERMS:
+        if listed is None and (feed is not None or not has_feed) and said.keys() >= TERMS:
             listed = change
-    if listed is None or feed is None:
+    if listed is None:
         return None
     return Listing(_terms(said, feed), listed.place.mined_at, listed.place.block_number)
 
 
-def _terms(said: dict[str, Any], feed: bytes) -> MarketTerms:
+def _terms(said: dict[str, Any], feed: bytes | None) -> MarketTerms:
     funding = FundingTerms(**{ours: said[name] for name, ours in _FUNDING.items()})
     named = {
         f"{name}_wad" if KINDS[name] in NUMBERS else name: value for name, value in said.items() if name not in _FUNDING

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Context, Decimal
 from typing import Any
 
 from app.perps.errors import UnreadableEvent
-from app.perps.maths.units import scaled_wad, sqrt_price_wad
-from app.perps.types.changes import Changes, FundingEntry, MarketChange, PositionChange
+from app.perps.maths.units import WAD_DECIMALS, scaled_wad, sqrt_price_wad
+from app.perps.types.changes import Changes, FundingEntry, MarketChange, PositionChange, Premium
 from app.perps.types.positions import Place, Side
 from app.perps.types.protocol import EventRule, FieldRule, PerpsSection, Unit
 from app.perps.types.vocabulary import KINDS, NUMBERS, Effect, Kind, Mode
 
 ADDRESS_BYTES = 20
+_EXACT = Context(prec=80)
 FEED_BYTES = 32
 _LAST_TIME = int(datetime(9998, 1, 1, tzinfo=UTC).timestamp())
 
@@ -22,15 +24,16 @@ def read_into(changes: Changes, section: PerpsSection, rule: EventRule, args: Ma
     """Add what the event says to `changes`; raises UnreadableEvent when it does not say what its rule promises."""
     market_id = key_of(args, section.identity.market)
     values = {name: _value(name, field, args, section) for name, field in rule.fields.items()}
-    if "size" in values and rule.mode is Mode.ABSOLUTE:
+    if "size" in values and rule.mode is Mode.ABSOLUTE and rule.effect is not Effect.TRADE:
         values["size"] = abs(values["size"])  # where the contract signs it, the sign is the side
     if rule.effect is Effect.MARKET:
-        feed = args.get(section.price.feed)
-        changes.markets.append(
-            MarketChange(market_id=market_id, place=place, terms=values, price_feed=_feed(section.price.feed, feed))
-        )
+        feed = None if section.price is None else _feed(section.price.feed, args.get(section.price.feed))
+        changes.markets.append(MarketChange(market_id=market_id, place=place, terms=values, price_feed=feed))
     elif rule.effect is Effect.FUNDING:
         changes.funding.append(_funding(market_id, place, values))
+    elif rule.effect is Effect.PREMIUM:
+        prices = {"market_price_wad": values["market_price"], "price_wad": values["price"]}
+        changes.premiums.append(Premium(market_id=market_id, place=place, **prices))
     else:
         named = {_attribute(name): value for name, value in values.items()}
         key = key_of(args, section.identity.position)
@@ -54,13 +57,21 @@ def _key_part(name: str, args: Mapping[str, Any]) -> str:
 
 
 def _value(name: str, rule: FieldRule, args: Mapping[str, Any], section: PerpsSection) -> Any:
-    if rule.source not in args:
+    if rule.value is not None:
+        return _constant(KINDS[name], rule.value)
+    if rule.source is None or rule.source not in args:
         raise UnreadableEvent(f"the event has no field {rule.source}")
     raw, kind = args[rule.source], KINDS[name]
     if kind in NUMBERS:
         decimals = section.decimals.of(kind) if rule.decimals is None else rule.decimals
         return _number(rule, raw, decimals)
     return _READERS[kind](raw, rule)
+
+
+def _constant(kind: Kind, value: str) -> int | str:
+    if kind in NUMBERS:
+        return int(Decimal(value).scaleb(WAD_DECIMALS, _EXACT))
+    return int(value) if kind is Kind.COUNT else value
 
 
 def _number(rule: FieldRule, raw: Any, decimals: int) -> int:
@@ -95,6 +106,8 @@ def _feed(name: str, raw: Any) -> bytes | None:
 
 
 def _text(raw: Any, rule: FieldRule) -> str:
+    if isinstance(raw, bytes):  # a token that goes by its address
+        return "0x" + raw.hex()
     if not isinstance(raw, str):
         raise UnreadableEvent(f"{rule.source} is {raw!r:.80}, not text")
     return raw.replace("\x00", "")  # Postgres cannot hold one, and no symbol means one

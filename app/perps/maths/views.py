@@ -32,7 +32,8 @@ def view_markets(
     unpriced: dict[MarketKey, str] = {}
     for market in markets:
         key = (market.protocol, market.market_id)
-        section, quote = sections.get(market.protocol), by_feed.get(market.terms.price_feed)
+        feed = market.terms.price_feed
+        section, quote = sections.get(market.protocol), None if feed is None else by_feed.get(feed)
         if section is None:
             unpriced[key] = UNKNOWN_PROTOCOL
         elif quote is None or quote.price is None:
@@ -51,7 +52,7 @@ def market_view(market: Market, section: PerpsSection, price: Price, now: dateti
     one unit of wad counts as one.
     """
     middle = max(1, scaled_wad(price.price, -price.expo))
-    half = ceil(Fraction(section.price.confidence_multiple) * _up_wad(price.conf, -price.expo))
+    half = ceil(Fraction(section.get_price().confidence_multiple) * _up_wad(price.conf, -price.expo))
     ends = {End.LOW: max(1, middle - half), End.MIDDLE: middle, End.HIGH: middle + half}
     state, terms = market.funding, market.terms.funding
     return MarketView(

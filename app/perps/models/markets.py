@@ -39,7 +39,7 @@ class PerpsMarket(Base):
     symbol: Mapped[str] = mapped_column(Text)
     base_token: Mapped[str] = mapped_column(Text)
     quote_token: Mapped[str] = mapped_column(Text)
-    pyth_price_id: Mapped[bytes] = mapped_column(LargeBinary)
+    pyth_price_id: Mapped[bytes | None] = mapped_column(LargeBinary)
     max_leverage_wad: Mapped[Decimal] = mapped_column(Wad)
     maintenance_margin_rate_wad: Mapped[Decimal] = mapped_column(Wad)
     liquidation_fee_rate_wad: Mapped[Decimal] = mapped_column(Wad)

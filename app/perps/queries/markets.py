@@ -73,7 +73,7 @@ def as_market(row: Row[Any]) -> Market:
             symbol=row.symbol,
             base_token=row.base_token,
             quote_token=row.quote_token,
-            price_feed=bytes(row.pyth_price_id),
+            price_feed=None if row.pyth_price_id is None else bytes(row.pyth_price_id),
             max_leverage_wad=int(row.max_leverage_wad),
             maintenance_margin_rate_wad=int(row.maintenance_margin_rate_wad),
             liquidation_fee_rate_wad=int(row.liquidation_fee_rate_wad),

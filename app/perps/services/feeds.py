@@ -19,7 +19,7 @@ def follow_feeds(session: Session, markets: Sequence[Market]) -> None:
     followed = {known.feed.id for known in get_feeds(session)}
     for market in markets:
         feed = market.terms.price_feed
-        if feed not in followed:
+        if feed is not None and feed not in followed:
             _follow(session, feed, f"{market.terms.base_token}/{market.terms.quote_token}")
             followed.add(feed)
 

@@ -64,7 +64,8 @@ def _from_the_beginning(session: Session, protocol: PerpsProtocol, market_ids: C
     by_market: dict[str, list[MarketChange]] = {}
     for change in read_changes(protocol, events).markets:
         by_market.setdefault(change.market_id, []).append(change)
-    found = {market_id: folded_terms(changes) for market_id, changes in by_market.items()}
+    has_feed = protocol.section.price is not None
+    found = {market_id: folded_terms(changes, has_feed=has_feed) for market_id, changes in by_market.items()}
     return {market_id: listing for market_id, listing in found.items() if listing is not None}
 
 
@@ -96,6 +97,8 @@ def _market(
         settled_at=settlement.settled_at if settlement else listing.listed_at,
     )
     rate = funding_rate_wad(interest[Side.LONG], interest[Side.SHORT], listing.terms.funding)
+    if protocol.section.funding.model == "premium":
+        rate = settlement.rate_wad if settlement else 0
     return Market(
         protocol=protocol.name,
         market_id=market_id,

@@ -61,6 +61,6 @@ class PerpsParts(Seeing):
 
 def quote_of(market: Market, update: TransactionUpdate, rules: Rules, now: datetime) -> Quote:
     """The market's own price in the update, with what it is good for."""
-    feed = Feed(market.terms.price_feed, market.terms.symbol)
+    feed = Feed(market.terms.get_feed(), market.terms.symbol)
     price = next((price for price in update.prices if price.feed == feed.id), None)
     return quote(FeedPrice(feed, price), rules, now)

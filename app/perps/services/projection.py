@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from app.chain.types.blocks import Event
+from app.perps.maths.premium import settlements
 from app.perps.queries import folded_events, funding
 from app.perps.queries.folded_events import Entity
 from app.perps.services.feeds import follow_feeds
 from app.perps.services.market_folds import fold_markets, note_terms
 from app.perps.services.position_folds import fold_again, fold_positions
 from app.perps.services.reading import read_changes
+from app.perps.types.changes import FundingEntry, Premium
 from app.perps.types.protocol import PerpsProtocol
 
 
@@ -32,10 +34,18 @@ class PerpsProjection:
         changes = read_changes(self.protocol, events)
         moves = fold_positions(session, self.protocol, changes.positions)
         relisted = note_terms(session, self.protocol, changes.markets)
-        funding.add(session, self.protocol.name, changes.funding)
-        settled = {entry.market_id for entry in changes.funding}
+        settled_by = [*changes.funding, *self._by_premium(session, changes.premiums)]
+        funding.add(session, self.protocol.name, settled_by)
+        settled = {entry.market_id for entry in settled_by}
         listed = fold_markets(session, self.protocol, relisted=relisted, settled=settled, moves=moves)
         follow_feeds(session, listed)
+
+    def _by_premium(self, session: Session, premiums: Sequence[Premium]) -> list[FundingEntry]:
+        if not premiums:
+            return []
+        rules = self.protocol.section.funding
+        newest = funding.newest(session, self.protocol.name, {one.market_id for one in premiums})
+        return settlements(premiums, newest, period_seconds=rules.period_seconds, max_rate=rules.max_rate)
 
     def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
         """Fold again, from what is left in `chain_events`, all that came from `from_block` or above. O(touched)."""

@@ -7,19 +7,31 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.chain.types.abi import Argument
 from app.chain.types.protocols import Protocol
 from app.perps.errors import InvalidProtocol, ProtocolNotFound
 from app.perps.maths.calls import UPDATE_DATA, find_function
-from app.perps.types.protocol import CallRule, PerpsProtocol, PerpsSection
-from app.perps.types.vocabulary import TERMS, Effect
+from app.perps.types.fitting import ABI_TYPES, FEED_TYPES, IDENTITY_TYPES, is_hashed
+from app.perps.types.protocol import CallRule, EventRule, PerpsProtocol, PerpsSection
+from app.perps.types.vocabulary import KINDS, TERMS, Effect
 
 SECTION = "perps"
-IDENTIFIED = frozenset({Effect.OPEN, Effect.CHANGE, Effect.COLLATERAL, Effect.CLOSE, Effect.LIQUIDATE})
+IDENTIFIED = frozenset({Effect.OPEN, Effect.TRADE, Effect.CHANGE, Effect.COLLATERAL, Effect.CLOSE, Effect.LIQUIDATE})
 
 
 def perps_protocols(protocols: Iterable[Protocol]) -> tuple[PerpsProtocol, ...]:
     """Those of the protocols that are perps; raises InvalidProtocol naming the file's key and what is wrong with it."""
     return tuple(_checked(protocol) for protocol in protocols if SECTION in protocol.sections)
+
+
+def mistakes(protocol: Protocol) -> list[str]:
+    """Everything that is wrong with the protocol's `[perps]`, a sentence each, with its key; none without `[perps]`."""
+    if SECTION not in protocol.sections:
+        return []
+    try:
+        return _problems(_read(protocol))
+    except ValidationError as error:
+        return [_sentence(problem) for problem in error.errors()]
 
 
 def get_protocol(protocols: Sequence[PerpsProtocol], name: str) -> PerpsProtocol:
@@ -31,42 +43,56 @@ def get_protocol(protocols: Sequence[PerpsProtocol], name: str) -> PerpsProtocol
 
 
 def _checked(protocol: Protocol) -> PerpsProtocol:
-    try:
-        section = PerpsSection.model_validate(protocol.sections[SECTION])
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join([SECTION, *(str(part) for part in first["loc"])])
-        raise InvalidProtocol(f"{protocol.name}: {where}: {first['msg']}.") from error
-    found = PerpsProtocol(protocol.name, section, protocol.contract_set, protocol.contracts)
-    for problem in [*_event_problems(found), *_keeper_problems(found)]:
-        raise InvalidProtocol(f"{protocol.name}: {problem}")
-    return found
+    for mistake in mistakes(protocol):
+        raise InvalidProtocol(f"{protocol.name}.toml: {mistake}")
+    return _read(protocol)
+
+
+def _read(protocol: Protocol) -> PerpsProtocol:
+    section = PerpsSection.model_validate(protocol.sections[SECTION])
+    return PerpsProtocol(protocol.name, section, protocol.contract_set, protocol.contracts)
+
+
+def _sentence(problem: Any) -> str:
+    where = ".".join([SECTION, *(str(part) for part in problem["loc"])])
+    return f"{where}: {problem['msg'].removeprefix('Value error, ')}."
+
+
+def _problems(protocol: PerpsProtocol) -> list[str]:
+    return [*_event_problems(protocol), *_keeper_problems(protocol)]
 
 
 def _event_problems(protocol: PerpsProtocol) -> Iterable[str]:
-    """Every event and field that the file names must be one that the indexer brings."""
-    section = protocol.section
-    watched = {f"{event.contract}.{event.name}" for event in protocol.contract_set.watched.values()}
-    for rule in section.events:
+    """Every event and field that the file names must be one that the indexer brings, and of a type that can be it."""
+    for place, rule in enumerate(protocol.section.events):
         contract, name = rule.event.split(".")
-        inputs = _inputs(protocol, contract, name)
-        if inputs is None or rule.event not in watched:
-            yield f"perps.events: {rule.event} is not an event of the file's contracts."
+        found = protocol.contracts.get(contract)
+        event = next((event for event in found.events if event.name == name), None) if found else None
+        if event is None:
+            yield f"perps.events.{place}.event: {rule.event} is not an event of the file's contracts."
             continue
-        needed = {field.source for field in rule.fields.values()} | set(section.identity.market)
-        if rule.effect in IDENTIFIED:
-            needed |= set(section.identity.position)
-        if rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
-            needed.add(section.price.feed)
-        if missing := needed - inputs:
-            yield f"perps.events: {rule.event} has no field {', '.join(sorted(missing))}."
+        yield from _field_problems(protocol.section, place, rule, {one.name: one for one in event.arguments})
 
 
-def _inputs(protocol: PerpsProtocol, contract: str, event: str) -> set[str] | None:
-    for entry in _abi(protocol, contract):
-        if entry.get("type") == "event" and entry.get("name") == event:
-            return {str(argument["name"]) for argument in entry["inputs"]}
-    return None
+def _field_problems(
+    section: PerpsSection, place: int, rule: EventRule, arguments: Mapping[str, Argument]
+) -> Iterable[str]:
+    asked = [
+        (f"fields.{name}", field.source, ABI_TYPES[KINDS[name]]) for name, field in rule.fields.items() if field.source
+    ]
+    identity = section.identity
+    named = [*identity.market, *(identity.position if rule.effect in IDENTIFIED else ())]
+    asked += [("event", name, IDENTITY_TYPES) for name in dict.fromkeys(named)]
+    if section.price is not None and rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
+        asked.append(("event", section.price.feed, FEED_TYPES))
+    for key, source, wanted in asked:
+        where = f"perps.events.{place}.{key}: {rule.event}"
+        argument = arguments.get(source)
+        if argument is None:
+            yield f"{where} has no field {source}."
+        elif not wanted.fits(argument):
+            kept = ", indexed, of which the chain keeps only a hash" if is_hashed(argument) else ""
+            yield f"{where}.{source} is {argument.type}{kept}; it must be {wanted.said}."
 
 
 def _keeper_problems(protocol: PerpsProtocol) -> Iterable[str]:

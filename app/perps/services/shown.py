@@ -27,7 +27,7 @@ def show_market(market: Market, views: Views) -> Shown:
         "symbol": terms.symbol,
         "base_token": terms.base_token,
         "quote_token": terms.quote_token,
-        "pyth_price_id": _hex(terms.price_feed),
+        "pyth_price_id": None if terms.price_feed is None else _hex(terms.price_feed),
         "max_leverage": wad_text(terms.max_leverage_wad),
         "maintenance_margin_rate": wad_text(terms.maintenance_margin_rate_wad),
         "liquidation_fee_rate": wad_text(terms.liquidation_fee_rate_wad),

@@ -58,10 +58,10 @@ def _fetch(
     sending: Sending,
     clock: Callable[[], datetime],
 ) -> MarketUpdate:
-    update = parts.update([market.terms.price_feed])
+    update = parts.update([market.terms.get_feed()])
     now = clock()
     price = usable_price(quote_of(market, update, parts.rules, now), action)
-    source = bytes.fromhex(protocol.section.price.contract[2:])
+    source = bytes.fromhex(protocol.section.get_price().contract[2:])
     answer = sending.read(ContractCall(source, encode_update_fee(update.data)))
     view = market_view(market, protocol.section, price, now)
     return MarketUpdate(market, update, int.from_bytes(answer[:WORD], "big"), view)

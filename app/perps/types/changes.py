@@ -34,6 +34,8 @@ class PositionChange:
     owner: bytes | None = None
     side: Side | None = None
     size_wad: int | None = None
+    notional_wad: int | None = None
+    open_notional_wad: int | None = None
     collateral_wad: int | None = None
     entry_price_wad: int | None = None
     entry_funding_index_wad: int | None = None
@@ -62,6 +64,16 @@ class FundingEntry:
     settled_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Premium:
+    """A market's funding was settled on chain by these two prices, in quote a unit of base."""
+
+    market_id: str
+    place: Place
+    market_price_wad: int
+    price_wad: int
+
+
 @dataclass(slots=True)
 class Changes:
     """The readings of some events, each kind in the chain's order."""
@@ -69,3 +81,4 @@ class Changes:
     markets: list[MarketChange] = field(default_factory=list)
     positions: list[PositionChange] = field(default_factory=list)
     funding: list[FundingEntry] = field(default_factory=list)
+    premiums: list[Premium] = field(default_factory=list)

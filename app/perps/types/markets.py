@@ -55,12 +55,12 @@ class FundingState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketTerms:
-    """What the chain says of a market, as of its newest event on that."""
+    """What the chain says of a market, as of its newest event on that; `price_feed` None: no price of its own."""
 
     symbol: str
     base_token: str
     quote_token: str
-    price_feed: bytes
+    price_feed: bytes | None
     max_leverage_wad: int
     maintenance_margin_rate_wad: int
     liquidation_fee_rate_wad: int
@@ -69,6 +69,12 @@ class MarketTerms:
     funding: FundingTerms
     max_price_age_seconds: int
     max_confidence_bps: int
+
+    def get_feed(self) -> bytes:
+        """The price feed; only asked for where there is one."""
+        if self.price_feed is None:
+            raise ValueError("the market has no price feed")
+        return self.price_feed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

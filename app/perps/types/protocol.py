@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from app.chain.types.blocks import ContractSet
 from app.chain.types.protocols import ProtocolContract
 from app.perps.types.markets import Boundary
-from app.perps.types.vocabulary import FIELDS, KINDS, TERMS, Effect, Kind, MarginKind, Mode
+from app.perps.types.vocabulary import FIELDS, KINDS, NUMBERS, TERMS, Effect, Kind, MarginKind, Mode
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
-Decimals = Annotated[int, Field(ge=0, le=36)]
+Decimals = Annotated[int, Field(ge=0, le=77)]
 MarginRate = Literal["maintenance_margin_rate", "liquidation_fee_rate", "close_fee_rate"]
 
 
@@ -34,9 +35,12 @@ class Unit(StrEnum):
 
 
 class FieldRule(Section):
-    """Where a field comes from: the event's own name for it, and, for a number, its decimals, sign and unit."""
+    """Where a field comes from: the event's own name for it, and, for a number, its decimals, sign and unit; or a
+    `value` that is the same for every event, a decimal for a number.
+    """
 
-    source: Name = Field(alias="field")
+    source: Name | None = Field(default=None, alias="field")
+    value: Name | None = None
     decimals: Decimals | None = None
     sign: Literal[1, -1] = 1
     unit: Unit = Unit.PLAIN
@@ -66,10 +70,38 @@ class EventRule(Section):
             raise ValueError(f"{self.event}: an event of effect `{self.effect}` has no {sorted(unknown)}")
         if missing := words.required - named:
             raise ValueError(f"{self.event}: an event of effect `{self.effect}` needs {sorted(missing)}")
+        if self.effect is Effect.LIQUIDATE and not ({"exit_price"} <= named or {"size", "notional"} <= named):
+            raise ValueError(f"{self.event}: a liquidation needs `exit_price`, or `size` and `notional`")
         for name, rule in self.fields.items():
-            if rule.unit is Unit.SQRT_PRICE_X96 and KINDS[name] is not Kind.PRICE:
-                raise ValueError(f"{self.event}: {name} is not a price")
+            if problem := _unit_problem(KINDS[name], rule):
+                raise ValueError(f"{self.event}: {name} {problem}")
         return self
+
+
+def _unit_problem(kind: Kind, rule: FieldRule) -> str | None:
+    """What the rule says of a field that it is not."""
+    if (rule.source is None) == (rule.value is None):
+        return "needs `field` or `value`, one of them"
+    if rule.value is not None:
+        return constant_problem(kind, rule.value)
+    if rule.unit is Unit.SQRT_PRICE_X96 and kind is not Kind.PRICE:
+        return "is not a price, so its unit cannot be sqrt_price_x96"
+    if rule.decimals is not None and (kind not in NUMBERS or rule.unit is not Unit.PLAIN):
+        return "has no decimals"
+    if rule.sign != 1 and kind not in (*NUMBERS, Kind.SIDE):
+        return "has no sign"
+    return None
+
+
+def constant_problem(kind: Kind, value: str) -> str | None:
+    """Why a value cannot be the same for every event; None when it can."""
+    if kind is Kind.TEXT:
+        return None
+    if kind in NUMBERS:
+        return None if re.fullmatch(r"-?[0-9]{1,40}(\.[0-9]{1,18})?", value) else "is a number with at most 18 decimals"
+    if kind is Kind.COUNT:
+        return None if re.fullmatch(r"[0-9]{1,18}", value) else "is a whole number"
+    return "cannot be the same for every event"
 
 
 class DecimalsSection(Section):
@@ -115,10 +147,16 @@ class PriceSection(Section):
 
 
 class FundingSection(Section):
-    """Which running model accrues between settlements, and who settles: the chain's own events."""
+    """Which model, and who settles: the chain's own events.
 
-    model: Literal["open_interest_skew"]
+    `open_interest_skew` accrues between settlements. `premium` is what its settlements say: the market's price above
+    the index's, at most `max_rate` of that, for every `period_seconds`.
+    """
+
+    model: Literal["open_interest_skew", "premium"]
     authority: Literal["chain"]
+    period_seconds: Annotated[int, Field(ge=1)] = 86_400
+    max_rate: Annotated[Decimal, Field(gt=0, le=10)] | None = None
 
 
 class CallRule(Section):
@@ -143,7 +181,7 @@ class PerpsSection(Section):
 
     identity: IdentitySection
     margin: MarginSection
-    price: PriceSection
+    price: PriceSection | None = None
     funding: FundingSection
     decimals: DecimalsSection = DecimalsSection()
     keeper: KeeperSection | None = None
@@ -156,11 +194,22 @@ class PerpsSection(Section):
             raise ValueError("an event is described twice")
         if not any(rule.effect is Effect.MARKET and rule.fields.keys() == TERMS for rule in self.events):
             raise ValueError(f"no event lists a market with all of {sorted(TERMS)}")
+        if self.price is None and (self.keeper is not None or self.margin.kind is MarginKind.ISOLATED):
+            raise ValueError("without a price there is no keeper, and no isolated margin to judge")
+        premium = any(rule.effect is Effect.PREMIUM for rule in self.events)
+        if premium is not (self.funding.model == "premium"):
+            raise ValueError("events of effect `premium` and funding.model `premium` belong together")
         isolated = {"collateral", "entry_funding_index"}
         for rule in self.events:
             if self.margin.kind is MarginKind.ISOLATED and rule.effect is Effect.OPEN and isolated - rule.fields.keys():
                 raise ValueError(f"{rule.event}: under isolated margin an opening needs {sorted(isolated)}")
         return self
+
+    def get_price(self) -> PriceSection:
+        """The protocol's own price; only asked for where there is one."""
+        if self.price is None:
+            raise ValueError("the protocol has no price")
+        return self.price
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,21 @@ from enum import StrEnum
 
 
 class Effect(StrEnum):
-    """What an event does: to a market (list it or change its terms), to a position, or to a market's funding."""
+    """What an event does: to a market (list it or change its terms), to a position, or to a market's funding.
+
+    A trade moves a signed size, and opens, turns or closes the position by that. A premium is a settlement that says
+    the two prices that the funding follows from.
+    """
 
     MARKET = "market"
     OPEN = "open"
+    TRADE = "trade"
     CHANGE = "change"
     COLLATERAL = "collateral"
     CLOSE = "close"
     LIQUIDATE = "liquidate"
     FUNDING = "funding"
+    PREMIUM = "premium"
 
 
 class Mode(StrEnum):
@@ -68,6 +74,8 @@ KINDS: Mapping[str, Kind] = {
     "owner": Kind.ADDRESS,
     "side": Kind.SIDE,
     "size": Kind.SIZE,
+    "notional": Kind.QUOTE,
+    "open_notional": Kind.QUOTE,
     "collateral": Kind.QUOTE,
     "entry_price": Kind.PRICE,
     "exit_price": Kind.PRICE,
@@ -84,6 +92,7 @@ KINDS: Mapping[str, Kind] = {
     "long_open_interest": Kind.SIZE,
     "short_open_interest": Kind.SIZE,
     "price": Kind.PRICE,
+    "market_price": Kind.PRICE,
     "elapsed_seconds": Kind.COUNT,
     "settled_at": Kind.TIME,
 }
@@ -125,10 +134,16 @@ FIELDS: Mapping[Effect, EffectFields] = {
     Effect.OPEN: EffectFields(
         frozenset({"owner", "side", "size", "entry_price"}), _PAYMENTS | {"collateral", "entry_funding_index"}
     ),
+    Effect.TRADE: EffectFields(
+        frozenset({"owner", "size", "notional", "open_notional"}), frozenset({"realized_pnl", "fee"})
+    ),
     Effect.CHANGE: EffectFields(frozenset(), _PAYMENTS | {"size", "collateral", "entry_price", "entry_funding_index"}),
     Effect.COLLATERAL: EffectFields(frozenset({"collateral"}), _PAYMENTS),
     Effect.CLOSE: EffectFields(frozenset({"exit_price"}), _PAYMENTS),
-    Effect.LIQUIDATE: EffectFields(frozenset({"exit_price", "liquidator"}), _PAYMENTS | {"bad_debt", "insurance_paid"}),
+    Effect.LIQUIDATE: EffectFields(
+        frozenset({"liquidator"}), _PAYMENTS | {"exit_price", "size", "notional", "bad_debt", "insurance_paid"}
+    ),
+    Effect.PREMIUM: EffectFields(frozenset({"market_price", "price"})),
     Effect.FUNDING: EffectFields(
         frozenset({"rate_per_second", "long_index", "short_index", "price", "elapsed_seconds", "settled_at"}),
         frozenset({"long_open_interest", "short_open_interest"}),
