@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from app.chain.types.transactions import IntentStatus
 from tests.chain_sender.audit import audit
-from tests.chain_sender.desk import OTHER, Desk
+from tests.chain_sender.desk import OTHER, Crash, Desk, crash_at
 
 
 def test_a_planned_transaction_is_sent_mined_and_final_with_its_event(desk: Desk) -> None:
@@ -153,10 +154,28 @@ def test_without_money_it_waits_and_says_so(desk: Desk) -> None:
     assert intent.status is IntentStatus.PLANNED
     assert intent.error is not None
     assert intent.error["code"] == "chain.insufficient_funds"
+    assert desk.open_alarms() == ["signer_underfunded"]
     desk.node("anvil_setBalance", desk.owner, hex(10**20))
     desk.watch(after_seconds=100)
+    assert desk.open_alarms() == []
     desk.settle()
     assert desk.status(intent_id) is IntentStatus.FINAL
+    audit(desk)
+
+
+def test_money_that_is_gone_between_simulation_and_sending_is_told_of_too(desk: Desk) -> None:
+    intent_id = desk.plan(1)
+    with pytest.raises(Crash):
+        desk.advance(intent_id, commit=crash_at(4, before=False))
+    desk.node("anvil_setBalance", desk.owner, "0x1")
+    desk.advance(intent_id)
+    assert (desk.status(intent_id), desk.error(intent_id)) == (IntentStatus.SIGNED, "chain.insufficient_funds")
+    assert desk.open_alarms() == ["signer_underfunded"]
+    desk.node("anvil_setBalance", desk.owner, hex(10**20))
+    desk.watch(after_seconds=20)
+    assert desk.open_alarms() == []
+    desk.settle()
+    assert (desk.status(intent_id), len(desk.attempts(intent_id))) == (IntentStatus.FINAL, 1)
     audit(desk)
 
 

@@ -11,6 +11,7 @@ from app.chain.adapters.transactions import simulate
 from app.chain.maths.readiness import Expired, Held, Readiness, Ready, Refused, readiness
 from app.chain.queries import transitions
 from app.chain.services.endings import end_rehearsed, end_unsent
+from app.chain.services.halts import tell_of_funds
 from app.chain.services.run import Run
 from app.chain.types.sending import Market
 from app.chain.types.transactions import Intent, IntentStatus
@@ -27,6 +28,7 @@ def prepare(run: Run, candidates: Sequence[Intent], market: Market) -> list[Read
     ready = [one for one in sorted_out if isinstance(one, Ready)]
     for one in sorted_out:
         _record(run, one)
+    tell_of_funds(run, (one.error for one in sorted_out if isinstance(one, Held)))
     run.commit()
     return [] if run.policy.dry_run else ready
 

@@ -16,6 +16,7 @@ from app.chain.errors import (
     Underpriced,
 )
 from app.chain.queries import attempts, signers, transitions
+from app.chain.services.halts import tell_of_funds
 from app.chain.services.run import Run
 from app.chain.types.transactions import Attempt, AttemptOutcome
 from app.core.db import release
@@ -56,6 +57,7 @@ def broadcast(run: Run, signed: Sequence[Attempt]) -> None:
     failpoint("sender.broadcast.after")
     for attempt, refusal in zip(signed, refusals, strict=True):
         _record(run, attempt, refusal)
+    tell_of_funds(run, refusals)
     run.commit()
 
 
