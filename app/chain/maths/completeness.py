@@ -86,12 +86,13 @@ def cut_at(headers: Sequence[Header], logs: Sequence[Log]) -> tuple[Header, ...]
 
 def losses_of(logs: Sequence[Log], truth: Mapping[Header, Sequence[Log]]) -> tuple[Loss, ...]:
     """The blocks of `truth` whose logs an answer did not have as they are."""
-    answered: dict[bytes, set[Log]] = {}
+    answered: dict[bytes, set[Log]] = {header.hash: set() for header in truth}
     for log in logs:
-        answered.setdefault(log.block_hash, set()).add(log)
+        if log.block_hash in answered:
+            answered[log.block_hash].add(log)
     found = []
     for header, true_logs in truth.items():
-        had, true = answered.get(header.hash, set()), set(true_logs)
+        had, true = answered[header.hash], set(true_logs)
         if had != true:
             found.append(Loss(header.number, len(true - had), len(had - true)))
     return tuple(sorted(found, key=lambda loss: loss.block_number))
