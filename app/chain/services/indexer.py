@@ -168,10 +168,14 @@ def _step(tick: _Tick, cursor: Cursor, size: RangeSize, report: IndexReport) -> 
         return cursor, _learn(tick, cursor, size, asked, refusal)
     window = checked.window
     learned = after_answer(size, limits, asked_blocks=asked, answer_bytes=window.answer_bytes, events=len(window.logs))
-    if learned != size:
-        keep_size(work.session, cursor, tick.provider.name, learned)
     moved, rows, malformed = record(
-        work, cursor, window, head_block=tick.heads.head.number, final_block=tick.final_block
+        work,
+        cursor,
+        window,
+        head_block=tick.heads.head.number,
+        final_block=tick.final_block,
+        provider=tick.provider.name,
+        learned=learned if learned != size else None,
     )
     report_losses(work, tick.provider, checked)
     if checked.losses:
