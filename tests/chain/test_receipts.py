@@ -20,6 +20,8 @@ from tests.chain.conftest import CHAIN_ID, contract_set
 from tests.chain.emitter import Chain
 from tests.fakes.node_proxy import NodeProxy
 
+pytestmark = pytest.mark.chain
+
 # Roots that stand in public chains: the trie of nothing, and a block whose one transaction, legacy, moved ether
 # (go-ethereum, internal/ethapi/testdata: block 10, receipt and header).
 EMPTY = "56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
@@ -34,9 +36,6 @@ def test_roots_known_from_public_chains() -> None:
 def test_a_type_that_is_not_known_is_an_error() -> None:
     with pytest.raises(ValueError, match="0x7e"):
         receipts_root([Receipt(0x7E, 1, 21_000, bytes(256), ())])
-
-
-pytestmark = pytest.mark.chain
 
 
 def mixed_block(chain: Chain, size: int) -> None:
