@@ -199,7 +199,7 @@ def test_more_addresses_than_a_filter_takes_are_asked_by_topic_or_in_chunks(
     assert log_filters(asked) == [0]  # by topic alone: one filter instead of three
     asked.clear()
     with reader.engine.begin() as connection:  # what a node that refused large answers has taught
-        connection.exec_driver_sql("UPDATE chain_cursors SET range_blocks = 10, range_ceiling = 10")
+        connection.exec_driver_sql("UPDATE chain_range_sizes SET blocks = 10, ceiling = 10")
     chain.send(chain.moved(7, 7, to=plant.children()[0]))
     chain.mine(9)
     reader.run()

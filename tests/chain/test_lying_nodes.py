@@ -51,7 +51,7 @@ def busy(chain: Chain, blocks: int) -> None:
             chain.move(block % 4, block + 1, times=1 + block % 4)
 
 
-def without_block(rows: list[tuple[object, ...]], first: int) -> list[tuple[object, ...]]:
+def rows_from(rows: list[tuple[object, ...]], first: int) -> list[tuple[object, ...]]:
     return [row for row in rows if int(str(row[0])) >= first]
 
 
@@ -74,7 +74,7 @@ def test_whole_blocks_and_losses_near_the_head_at_once_and_old_partial_ones_with
         report = indexer.run()
     true, found = chain.logs(), indexer.events()
     ((final,),) = indexer.rows("SELECT final_block FROM chain_cursors")
-    assert without_block(found, final + 1) == without_block(true, final + 1)  # near the head nothing is missing
+    assert rows_from(found, final + 1) == rows_from(true, final + 1)  # near the head nothing is missing
     assert {row[0] for row in found} == {row[0] for row in true}  # nor is any whole block
     assert set(found) < set(true)  # old blocks' first logs are, whoever is asked by range or by hash
     assert indexer.rows("SELECT kind FROM chain_alarms WHERE kind = 'logs_incomplete'") != []

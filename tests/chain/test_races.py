@@ -16,7 +16,7 @@ from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
 from app.chain.queries.cursors import halt, lock_chain
 from app.chain.types.indexing import IndexOptions, RangeLimits
-from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, grow, once, replaced
+from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, contract_set, grow, once, replaced
 from tests.chain.emitter import Chain
 from tests.fakes.node_proxy import NodeProxy
 
@@ -117,6 +117,25 @@ def test_two_workers_that_heal_the_same_reorg(
     proxied.before = lambda calls: None
     assert indexer.rows("SELECT rewinds FROM chain_cursors") == [(1,)]
     assert_clean(indexer, clean, chain)
+
+
+def test_another_set_s_fork_is_healed_also_when_a_size_was_learned(
+    chain: Chain, indexer: Indexer, proxied: NodeProxy, provider: Provider
+) -> None:
+    grow(chain, 12)
+    indexer.options = IndexOptions(limits=RangeLimits(target_events=5))
+    other = replace(indexer, contracts=contract_set(chain, name="other"), providers=Providers([provider]))
+
+    def meanwhile(calls: list[dict[str, Any]], answer: Any) -> Any:
+        if any(call["method"] == "eth_getBlockReceipts" for call in calls):
+            proxied.after = lambda calls, answer: answer
+            chain.reorg(4, *replaced(chain, 4))
+            other.run()
+        return answer
+
+    proxied.after = meanwhile
+    assert indexer.run().rewinds == 1
+    assert indexer.events() == chain.logs()
 
 
 def test_a_cursor_that_stands_at_the_same_block_of_another_chain_is_not_moved(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -19,6 +20,8 @@ from tests.chain.conftest import CHAIN_ID, contract_set
 from tests.chain.emitter import Chain
 from tests.fakes.node_proxy import NodeProxy
 
+pytestmark = pytest.mark.chain
+
 # Roots that stand in public chains: the trie of nothing, and a block whose one transaction, legacy, moved ether
 # (go-ethereum, internal/ethapi/testdata: block 10, receipt and header).
 EMPTY = "56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
@@ -33,9 +36,6 @@ def test_roots_known_from_public_chains() -> None:
 def test_a_type_that_is_not_known_is_an_error() -> None:
     with pytest.raises(ValueError, match="0x7e"):
         receipts_root([Receipt(0x7E, 1, 21_000, bytes(256), ())])
-
-
-pytestmark = pytest.mark.chain
 
 
 def mixed_block(chain: Chain, size: int) -> None:
@@ -103,12 +103,18 @@ def change_data(receipts: list[dict[str, Any]]) -> None:
     receipts[0]["logs"][0]["data"] = "0x" + "11" * 64
 
 
+@pytest.fixture
+def between(chain: Chain) -> Iterator[NodeProxy]:
+    proxy = NodeProxy(chain.url)
+    yield proxy
+    proxy.close()
+
+
 @pytest.mark.parametrize("lie", [cut_logs, cut_receipts, change_data])
-def test_receipts_that_are_not_the_block_s_are_noticed(lie: Any, chain: Chain) -> None:
+def test_receipts_that_are_not_the_block_s_are_noticed(lie: Any, chain: Chain, between: NodeProxy) -> None:
     chain.ask("eth_sendTransaction", chain.moved(1, 1, times=3))
     chain.move(2, 2)
-    proxy = NodeProxy(chain.url)
-    node = Provider(proxy.url, chain_id=CHAIN_ID, attempts=1)
+    node = Provider(between.url, chain_id=CHAIN_ID, attempts=1)
     headers = read_headers(node, [chain.head()])
 
     def after(calls: list[dict[str, Any]], answer: Any) -> Any:
@@ -117,11 +123,10 @@ def test_receipts_that_are_not_the_block_s_are_noticed(lie: Any, chain: Chain) -
         return answer
 
     assert len(read_proven_logs(node, contract_set(chain), headers)[0]) == 4
-    proxy.after = after
+    between.after = after
     with pytest.raises(errors.NodeInconsistent, match="not those of block"):
         read_proven_logs(node, contract_set(chain), headers)
     node.close()
-    proxy.close()
 
 
 def test_receipts_that_cannot_be_proven_say_so(chain: Chain, provider: Provider) -> None:

@@ -62,10 +62,11 @@ def not_in_bloom(headers: Sequence[Header], logs: Sequence[Log]) -> tuple[Header
     O(logs).
     """
     blooms = {header.hash: int.from_bytes(header.logs_bloom) for header in headers if header.logs_bloom}
+    emitted = {(log.block_hash, log.address, log.topics[:1]) for log in logs}
     ruled_out = {
-        log.block_hash
-        for log in logs
-        if log.block_hash in blooms and not _holds(blooms[log.block_hash], (log.address, *log.topics[:1]))
+        block_hash
+        for block_hash, address, topics in emitted
+        if block_hash in blooms and not _holds(blooms[block_hash], (address, *topics))
     }
     return tuple(header for header in headers if header.hash in ruled_out)
 

@@ -27,7 +27,7 @@ from app.chain.services.ranges import Tick, read_ranges
 from app.chain.services.recording import record
 from app.chain.services.reorgs import NODE_BEHIND, heal
 from app.chain.services.work import Work
-from app.chain.types.indexing import Alarm, Checked, Cursor, Heads, IndexReport
+from app.chain.types.indexing import Alarm, Checked, Cursor, Heads, IndexReport, RangeSize
 from app.core.db import release
 from app.core.errors import AppError
 from app.core.logging import get_logger
@@ -133,24 +133,32 @@ def _advance(tick: Tick, cursor: Cursor, report: IndexReport) -> None:
     is_one = tick.goal - cursor.next_block < size.blocks
     with closing(ranges if is_one else ahead(ranges)) as coming:
         for found in coming:
-            if found.size != size:
-                keep_size(session, cursor, tick.provider.name, found.size)
-                size = found.size
+            learned = None if found.size == size else found.size
+            size = found.size
             if found.checked is None:
                 # At once: a worker that dies of slow answers must not begin again with the size they came for.
+                keep_size(session, cursor, tick.provider.name, size)
                 tick.work.commit()
             else:
                 work = replace(tick.work, contracts=found.contracts)
-                cursor = _record(work, tick, cursor, found.checked, report)
+                cursor = _record(work, tick, cursor, found.checked, learned, report)
     report.next_block, report.head_block, report.final_block = cursor.next_block, head, tick.final_block
     report.behind = cursor.next_block <= tick.goal
 
 
-def _record(work: Work, tick: Tick, cursor: Cursor, checked: Checked, report: IndexReport) -> Cursor:
-    """Write a range, and tell of what its answer had left out."""
+def _record(
+    work: Work, tick: Tick, cursor: Cursor, checked: Checked, learned: RangeSize | None, report: IndexReport
+) -> Cursor:
+    """Write a range with what was learned from it, and tell of what its answer had left out."""
     window = checked.window
     moved, rows, malformed = record(
-        work, cursor, window, head_block=tick.heads.head.number, final_block=tick.final_block
+        work,
+        cursor,
+        window,
+        head_block=tick.heads.head.number,
+        final_block=tick.final_block,
+        provider=tick.provider.name,
+        learned=learned,
     )
     report_losses(work, tick.provider, checked)
     if checked.losses:

@@ -55,14 +55,20 @@ def pin(work: Work, providers: Providers, read: Callable[[Provider], Heads]) -> 
         raise failures[-1][1]
     highest = max(heads.head.number for _, heads in found)
     pinned = next((provider, heads) for provider, heads in found if heads.head.number == highest)
+    noted = bool(failures)
     for provider, heads in found:
-        if providers.fell_back(provider, heads.head.number) > limits.max_lag_blocks:
+        fell_back = providers.fell_back(provider, heads.head.number)
+        if fell_back > limits.max_lag_blocks:
             _avoid(work, provider.name, limits.quarantine_seconds, "its head went backwards")
         elif heads.head.number < highest - limits.max_lag_blocks:
             _failed(work, provider.name, "lags behind the highest head")
         elif provider.name in known and provider is not pinned[0]:
             _answered(work, provider.name)
-    work.commit()
+        else:
+            continue
+        noted = True
+    if noted:
+        work.commit()
     return Pinned(*pinned, failing=pinned[0].name in known)
 
 

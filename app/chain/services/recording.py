@@ -7,17 +7,25 @@ from datetime import UTC, datetime
 
 from app.chain.errors import ForkSeen, MalformedEvent
 from app.chain.queries import children, cursors, events, headers
+from app.chain.queries.range_sizes import keep_size
 from app.chain.services.children import protocol_of
 from app.chain.services.work import Work
 from app.chain.types.blocks import ContractSet, Event
-from app.chain.types.indexing import Alarm, Cursor, Window
+from app.chain.types.indexing import Alarm, Cursor, RangeSize, Window
 
 
 def record(
-    work: Work, cursor: Cursor, window: Window, *, head_block: int, final_block: int | None
+    work: Work,
+    cursor: Cursor,
+    window: Window,
+    *,
+    head_block: int,
+    final_block: int | None,
+    provider: str,
+    learned: RangeSize | None,
 ) -> tuple[Cursor, int, int]:
     """Write `window` from `cursor` on and commit; returns the cursor after it, the rows that are new, and how many
-    events do not fit their ABI.
+    events do not fit their ABI. `learned`: the size to ask this `provider` for from now on, where it changed.
 
     Raises CursorMoved when somebody else moved the cursor meanwhile, and ForkSeen when blocks already kept differ from
     the window's: another contract set has seen another chain. Nothing is written then.
@@ -36,6 +44,8 @@ def record(
         head_block=head_block,
         final_block=final_block,
     )
+    if learned is not None:
+        keep_size(session, cursor, provider, learned)
     headers.insert_headers(session, contracts.chain_id, window.headers)
     children.add(session, contracts.chain_id, protocol_of(contracts), window.children)
     timestamps = {header.number: header.timestamp for header in window.headers}
