@@ -11,8 +11,8 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from app.chain.adapters import from_settings as chain_from_settings
-from app.chain.adapters import index_options, sender_policy
-from app.chain.adapters.signer import Signer, load_signer
+from app.chain.adapters import index_options
+from app.chain.adapters.signer import Signer, load_signer, sender_policy
 from app.chain.services.parts import ChainParts, load_protocols
 from app.chain.services.rehearsal import read, rehearse
 from app.chain.services.sender import advance

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 from vyper.compiler import compile_code
 
@@ -27,6 +28,15 @@ from app.chain.types.protocols import Protocol
 from tests.chain.conftest import CHAIN_ID, Indexer, reindexed
 from tests.chain.emitter import GAS, Chain, compiled
 from tests.fakes.node_proxy import NodeProxy
+
+# What a node that refused large answers has taught.
+TAUGHT = text(
+    """
+    INSERT INTO chain_range_sizes (chain_id, provider, contract_set, blocks, ceiling, successes)
+    SELECT chain_id, :provider, name, 10, 10, 0 FROM chain_cursors
+    ON CONFLICT (chain_id, provider, contract_set) DO UPDATE SET blocks = 10, ceiling = 10
+    """
+)
 
 pytestmark = pytest.mark.chain
 
@@ -198,8 +208,8 @@ def test_more_addresses_than_a_filter_takes_are_asked_by_topic_or_in_chunks(
     reader.run()
     assert log_filters(asked) == [0]  # by topic alone: one filter instead of three
     asked.clear()
-    with reader.engine.begin() as connection:  # what a node that refused large answers has taught
-        connection.exec_driver_sql("UPDATE chain_range_sizes SET blocks = 10, ceiling = 10")
+    with reader.engine.begin() as connection:
+        connection.execute(TAUGHT, {"provider": next(iter(reader.providers)).name})
     chain.send(chain.moved(7, 7, to=plant.children()[0]))
     chain.mine(9)
     reader.run()

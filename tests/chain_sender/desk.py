@@ -18,10 +18,9 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 from vyper import compile_code
 
-from app.chain.adapters import sender_policy
 from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
-from app.chain.adapters.signer import Signer
+from app.chain.adapters.signer import Signer, sender_policy
 from app.chain.services.sender import advance
 from app.chain.services.signers import get_signer, resume_signer
 from app.chain.services.transactions import cancel_transaction, get_intent, list_attempts, plan_transaction

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import ATTEMPTS, Provider
 from app.chain.maths.forks import parse_finality
 from app.chain.types.indexing import CheckLimits, IndexOptions, ProviderLimits, RangeLimits
-from app.chain.types.sending import SenderPolicy
 
 if TYPE_CHECKING:  # pydantic costs a command line more start-up time than all the rest
     from config.groups import ChainSettings
@@ -59,8 +57,3 @@ def _provider_limits(settings: ChainSettings) -> ProviderLimits:
         open_seconds=settings.provider_open_seconds,
         quarantine_seconds=settings.provider_quarantine_seconds,
     )
-
-
-def sender_policy(settings: ChainSettings) -> SenderPolicy:
-    """The sender's part of the chain's settings, as values."""
-    return SenderPolicy(**{field.name: getattr(settings, field.name) for field in fields(SenderPolicy)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 
 import msgspec
 
@@ -18,7 +19,6 @@ from app.chain.adapters.logs import (
 )
 from app.chain.adapters.rpc import Call, Provider
 from app.chain.errors import BlockUnavailable, NodeAnswerInvalid, NodeInconsistent, ReceiptsUnusable
-from app.chain.maths.receipts import KNOWN_KINDS, receipts_root
 from app.chain.maths.selection import created, log_queries, matching, wanted
 from app.chain.types.blocks import ContractSet, Header, Log, Receipt
 from app.chain.types.indexing import Window
@@ -88,9 +88,10 @@ def _proven(provider: Provider, header: Header, answer: list[_Receipt] | None) -
     if answer is None:
         raise BlockUnavailable(f"{provider.name} does not have the receipts of block {header.number}.")
     receipts = [_receipt(provider, raw) for raw in answer]
-    if not header.receipts_root or any(receipt.kind not in KNOWN_KINDS for receipt in receipts):
+    roots = import_module("app.chain.maths.receipts")  # rlp takes longer to load than a range to read
+    if not header.receipts_root or any(receipt.kind not in roots.KNOWN_KINDS for receipt in receipts):
         raise ReceiptsUnusable(f"The receipts of block {header.number} cannot be held against its header.")
-    if receipts_root(receipts) != header.receipts_root:
+    if roots.receipts_root(receipts) != header.receipts_root:
         raise NodeInconsistent(f"{provider.name} gave receipts that are not those of block {header.number}.")
     return _of_block(provider, header, [log for receipt in receipts for log in receipt.logs])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -13,7 +14,7 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 
 from app.chain.errors import KeystoreRefused, SignerUnavailable
-from app.chain.types.sending import SignedTransaction, UnsignedTransaction
+from app.chain.types.sending import SenderPolicy, SignedTransaction, UnsignedTransaction
 
 if TYPE_CHECKING:
     from config.groups import ChainSettings
@@ -128,3 +129,8 @@ def _fields(transaction: UnsignedTransaction) -> dict[str, Any]:
         return fields | {"gasPrice": transaction.fees.max_fee_wei}
     fees = {"maxFeePerGas": transaction.fees.max_fee_wei, "maxPriorityFeePerGas": transaction.fees.tip_wei}
     return fields | fees | {"type": 2}
+
+
+def sender_policy(settings: ChainSettings) -> SenderPolicy:
+    """The sender's part of the chain's settings, as values."""
+    return SenderPolicy(**{field.name: getattr(settings, field.name) for field in fields(SenderPolicy)})
