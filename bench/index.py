@@ -141,9 +141,6 @@ def _rows(sides: Sides, parts: Sequence[str], runs: int, progress: Callable[[str
         )
     )
     rows.append(Row(metric="index, peak MB", ours=max(took.peak_mb for took in ours), bar=200, ceiling=True))
-    if "live" in parts:
-        progress("index: at the head")
-        rows += live(sides.stand, sides.chain, sides.command(sides.plain))
     if "growth" in parts:
         half = sides.ours(last=(first + sides.chain.last_block) // 2)
         rows.append(
@@ -155,4 +152,7 @@ def _rows(sides: Sides, parts: Sequence[str], runs: int, progress: Callable[[str
         folded = [sides.ours(folds=True).less(start[-1]) for _ in range(min(runs, 2))]
         apart = [took.wall_seconds - one.wall_seconds for took, one in zip(folded, ours, strict=False)]
         rows.append(Row(metric="folding the events into positions, wall s more", ours=min(apart)))
+    if "live" in parts:  # the last: it adds events
+        progress("index: at the head")
+        rows += live(sides.stand, sides.chain, sides.command(sides.plain))
     return rows
