@@ -154,5 +154,6 @@ def _rows(sides: Sides, parts: Sequence[str], runs: int, progress: Callable[[str
         rows.append(Row(metric="folding the events into positions, wall s more", ours=min(apart)))
     if "live" in parts:  # the last: it adds events
         progress("index: at the head")
+        sides.ours()
         rows += live(sides.stand, sides.chain, sides.command(sides.plain))
     return rows

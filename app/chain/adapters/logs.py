@@ -23,7 +23,7 @@ MAX_ADDRESSES = 1000
 TIMESTAMP_MAX = 253_402_300_799  # the last second of the year 9999: what a timestamp column and Python can hold
 
 
-class _Block(msgspec.Struct, rename="camel"):
+class _Block(msgspec.Struct, rename="camel", gc=False):
     number: str
     hash: str
     parent_hash: str
@@ -32,7 +32,7 @@ class _Block(msgspec.Struct, rename="camel"):
     receipts_root: str | None = None
 
 
-class RawLog(msgspec.Struct, rename="camel"):
+class RawLog(msgspec.Struct, rename="camel", gc=False):
     """A log as nodes write it."""
 
     block_number: str
