@@ -17,7 +17,7 @@ EDGES = {
     "app/core/http/unit_of_work.py": "a request",
     "app/jobs/services/group_commit.py": "the jobs of several requests, in one statement that commits by itself",
     "app/jobs/services/run.py": "a step of a long job, in the statement that shows the claim's token",
-    "manage.py": "the rows of the schedule, after the migrations",
+    "manage.py": "the rows of the schedule, after the migrations; a protocol's views",
     "tasks/base.py": "a claim, and a job with its writes",
     "tasks/beat.py": "a schedule's slots",
     "tasks/dispatcher.py": "a chore of the dispatcher",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from app.chain.services.event_list import list_events
 from app.chain.services.event_views import apply_views
 from app.chain.services.protocols import load_protocol
 from app.chain.services.stored_events import read_events
+from app.chain.types.blocks import Event
 from app.chain.types.event_list import EventFilter
 from app.chain.types.indexing import IndexOptions, RangeLimits
 from app.chain.types.protocols import Protocol
@@ -138,6 +139,21 @@ class Plant:
         ]
 
 
+class Heard:
+    """A projection that keeps what it is told, by place."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[int, int, str]] = []
+
+    def apply(self, session: Session, events: Sequence[Event]) -> None:
+        """Remember."""
+        self.events += [(one.log.block_number, one.log.log_index, "0x" + one.log.address.hex()) for one in events]
+
+    def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
+        """Forget."""
+        self.events = [place for place in self.events if place[0] < from_block]
+
+
 @pytest.fixture
 def plant(chain: Chain, tmp_path: Path) -> Plant:
     """A factory beside the emitter that its children are copies of."""
@@ -182,10 +198,11 @@ def test_children_are_complete_from_the_block_they_are_made_in(
         for child in plant.children():
             chain.send(chain.moved(7, 7, to=child))
         chain.move(1, 1, times=3)  # the template itself: nobody asked for it
-    reader.options = limited(addresses, blocks)
+    heard = Heard()
+    reader.options, reader.projections = limited(addresses, blocks), {"plant": [heard]}
     while reader.run().behind:
         pass
-    assert rows(reader) == plant.logs()
+    assert heard.events == rows(reader) == plant.logs()
     assert len(rows(reader)) == 4 * (1 + 4) + 3 + 4
     assert reader.rows("SELECT address FROM chain_children ORDER BY 1") == [(one,) for one in sorted(plant.children())]
 
@@ -271,6 +288,20 @@ def test_anonymous_events_are_read_where_the_file_names_them(
         ("0x" + "ff" * 20, 6, False),
     ]
     assert named.rows("SELECT loud FROM ev_plant_mutter") == [(7,)]
+
+
+def test_an_event_that_is_not_wanted_is_not_taken_for_an_anonymous_one(
+    chain: Chain, plant: Plant, indexer: Indexer
+) -> None:
+    """`Made` has as many topics as `Whisper`; that it is in the ABI tells them apart."""
+    words = (bytes(32), bytes(32), encode(["uint256"], [5]))
+    chain.send(chain.call_of("whisper(bytes32,bytes32,bytes)", *words, to=plant.address))
+    chain.send(plant.making(1, 0))
+    plant.protocol()
+    file = plant.folder / "whispers.toml"
+    file.write_text((plant.folder / "plant.toml").read_text().split("[contracts.emitter]")[0] + 'events = ["Whisper"]')
+    reader = replace(indexer, contracts=load_protocol(file, {}).contract_set, projections={})
+    assert (reader.run().malformed, reader.rows("SELECT data FROM chain_events")) == (0, [("0x" + words[2].hex(),)])
 
 
 def test_readers_find_children_by_name_and_address(

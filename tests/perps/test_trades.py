@@ -99,6 +99,8 @@ def test_a_part_that_is_liquidated_leaves_the_rest_and_the_whole_leaves_nothing(
     assert [one.size_wad for one in whole.liquidations] == [3 * WAD]
     late = folded("x", whole.position, [taken(4, 1)])
     assert late.liquidations == ()
+    gone = folded("x", None, [trade(1, 4, -400), trade(2, -4, 0), taken(4, 1)])
+    assert (gone.liquidations, gone.position and gone.position.status) == ((), PositionStatus.CLOSED)
 
 
 @given(st.lists(st.integers(-5, 5), max_size=12))
