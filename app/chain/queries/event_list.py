@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from app.chain.types.blocks import Log
+from app.chain.queries.stored_events import log_of
 from app.chain.types.event_list import Span, StoredLog, Walk
 
 MOST_WALKED = 500
@@ -109,15 +109,4 @@ def _bounds(chain_id: int, between: Span) -> dict[str, Any]:
 
 
 def _stored(row: Row[Any]) -> StoredLog:
-    topics = tuple(bytes(topic) for topic in (row.topic0, row.topic1, row.topic2, row.topic3) if topic is not None)
-    log = Log(
-        block_number=row.block_number,
-        block_hash=bytes(row.block_hash),
-        log_index=row.log_index,
-        transaction_hash=bytes(row.transaction_hash),
-        transaction_index=row.transaction_index,
-        address=bytes(row.address),
-        topics=topics,
-        data=bytes(row.data),
-    )
-    return StoredLog(log, row.mined_at, row.matches, row.is_last)
+    return StoredLog(log_of(row), row.mined_at, row.matches, row.is_last)

@@ -46,7 +46,7 @@ def logs_at(session: Session, chain_id: int, places: Iterable[tuple[bytes, int]]
         "hashes": [block_hash for block_hash, _ in asked],
         "log_indexes": [log_index for _, log_index in asked],
     }
-    return [(_log(row), row.mined_at) for row in session.execute(AT, values)]
+    return [(log_of(row), row.mined_at) for row in session.execute(AT, values)]
 
 
 def logs_between(session: Session, contracts: ContractSet, first: int, last: int) -> list[Log]:
@@ -58,10 +58,11 @@ def logs_between(session: Session, contracts: ContractSet, first: int, last: int
         "addresses": contracts.addresses,
         "topics": contracts.topics,
     }
-    return [_log(row) for row in session.execute(BETWEEN, values)]
+    return [log_of(row) for row in session.execute(BETWEEN, values)]
 
 
-def _log(row: Row[Any]) -> Log:
+def log_of(row: Row[Any]) -> Log:
+    """The log in a row of chain_events."""
     topics = tuple(bytes(topic) for topic in (row.topic0, row.topic1, row.topic2, row.topic3) if topic is not None)
     return Log(
         block_number=row.block_number,
