@@ -12,9 +12,6 @@ import structlog
 from app.core.logging import escape_controls, redact
 from config.settings import Settings
 
-# Celery's own line for each message: ours say the same with the job's id, kind and request.
-TOLD_BY_US = ("celery.app.trace", "celery.worker.strategy")
-
 # One for all lines (json.dumps makes one a call); ASCII, so that no Unicode line break gets through.
 _ENCODER = json.JSONEncoder(default=repr)
 
