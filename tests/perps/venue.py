@@ -43,12 +43,13 @@ class Venue:
         self.deployment = deployment
         self.runtime = runtime
         self.engine = engine
-        self.perp = self._contract("perp", deployment.perp.address)
-        self.token = self._contract("dev_token", deployment.token.address)
+        self.perp = self.contract("perp", deployment.perp.address)
+        self.token = self.contract("dev_token", deployment.token.address)
         self.lag_seconds = 30
         self.trader, self.keeper = self.w3.eth.accounts[1], self.w3.eth.accounts[3]
 
-    def _contract(self, name: str, address: str) -> Any:
+    def contract(self, name: str, address: str) -> Any:
+        """A deployed contract of ours."""
         return self.w3.eth.contract(address=self.w3.to_checksum_address(address), abi=artifact(name).abi)
 
     def rpc(self, method: str, *params: object) -> Any:
