@@ -67,7 +67,7 @@ class Sides:
         took = run(
             [*command, *([] if last is None else ["--to", str(last)])], DATABASE_URL=self.stand.postgres.url(OURS)
         )
-        _expect(json.loads(took.output)["rows"], self._events(last) + (folds and last is None))
+        expect(json.loads(took.output)["rows"], self.events(last) + (folds and last is None))
         return took
 
     def command(self, file: Path) -> list[str]:
@@ -80,10 +80,11 @@ class Sides:
         values = [self.chain.node.url, self.stand.work_url(), self.chain.address, self.topic]
         values += [str(self.chain.first_block), str(self.chain.last_block if last is None else last)]
         took = run([sys.executable, "-m", "bench.baselines.index_floor", *values])
-        _expect(int(took.output), self._events(last))
+        expect(int(took.output), self.events(last))
         return took
 
-    def _events(self, last: int | None) -> int:
+    def events(self, last: int | None) -> int:
+        """How many events lie up to `last`, or to the chain's end."""
         each = self.chain.events // (self.chain.last_block - self.chain.first_block)
         return self.chain.events if last is None else (last - self.chain.first_block) * each
 
@@ -104,7 +105,8 @@ def run(command: Sequence[str], **variables: str) -> Took:
     return Took(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output)
 
 
-def _expect(found: int, wanted: int) -> None:
+def expect(found: int, wanted: int) -> None:
+    """Raise RuntimeError unless all were read: a fast reader that lost some is not fast."""
     if found != wanted:
         raise RuntimeError(f"{found} rows instead of {wanted}")
 

@@ -68,6 +68,20 @@ class Stand:
         admin.dispose()
         migrations.upgrade(self.postgres.url(name))
 
+    def empty_database(self, name: str) -> str:
+        """A database with nothing in it, in place of one that was there; its address in libpq's own form."""
+        admin = create_engine(self.postgres.url(), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        return self.postgres.url(name).replace("+psycopg2", "")
+
+    def count(self, database: str, table: str) -> int:
+        """How many rows a table has."""
+        engine = create_engine(self.postgres.url(database), poolclass=NullPool)
+        with engine.connect() as connection:
+            return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608 - our own
+
     def engine(self, database: str) -> Engine:
         """An engine for the benchmark's own looks: without our limits on what a statement may take."""
         return create_engine(self.postgres.url(database), pool_size=2)
