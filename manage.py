@@ -41,7 +41,7 @@ class OneSentence(click.Group):
 
 def service(name: str) -> Any:
     """The module `name`, loaded now."""
-    # What is loaded is no garbage and stays: to look through it again and again would be a fifth of a quick verb's time.
+    # What is loaded is no garbage and stays: to look through it again and again is a fifth of a quick verb's time.
     gc.disable()
     try:
         return import_module(name)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, MutableMapping
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
-import structlog
-from structlog.stdlib import BoundLogger
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
 
 REDACTED = "[redacted]"
 MAX_DEPTH = 8
@@ -40,8 +41,24 @@ EventDict = MutableMapping[str, Any]
 
 def get_logger(name: str) -> BoundLogger:
     """The logger of a module."""
-    logger: BoundLogger = structlog.stdlib.get_logger(name)
-    return logger
+    return cast("BoundLogger", _Logger(name))
+
+
+class _Logger:
+    """structlog's logger, loaded with its first line: it brings a console's colours along, and a command line that has
+    nothing to say would wait for them.
+    """
+
+    def __init__(self, name: str):
+        self._name = name
+
+    @cached_property
+    def _logger(self) -> BoundLogger:
+        logger: BoundLogger = import_module("structlog").stdlib.get_logger(self._name)
+        return logger
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._logger, method)
 
 
 def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
