@@ -11,14 +11,16 @@ from tests.architecture.source import Source, features, planted, sources
 
 DOORS = frozenset({"services", "types", "errors", "jobs"})
 
-# manage.py loads a verb's service when the verb runs: `service("app.ops.services.up")`.
+# A verb of the command line loads its service when it runs: `service("app.ops.services.up")`.
 LOADERS = frozenset({"service", "import_module"})
 
 # What an edge may know besides, and why.
 EDGES: dict[str, frozenset[str]] = {
     # Builds the adapters, hangs up the routes, and hands the gauges' statements to the metrics.
     "app/factory.py": frozenset({"adapters", "queries", "routes"}),
-    "manage.py": frozenset({"adapters"}),  # hands the run folder to the services of the stack
+    "tasks/commands/shared.py": frozenset({"adapters"}),  # hands the run folder to the services of the stack
+    "tasks/commands/user.py": frozenset({"adapters"}),  # builds what hashes passwords
+    "tasks/commands/signer.py": frozenset({"adapters"}),  # opens the keystore, asks the node
     "app/models.py": frozenset({"models"}),  # shows migrations every table
     "tasks/dispatcher.py": frozenset({"adapters"}),  # owns the broker's and the stream's connections
     "tasks/runtime.py": frozenset({"adapters"}),  # builds the adapters once a worker process
