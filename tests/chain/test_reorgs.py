@@ -76,6 +76,24 @@ def test_a_reorg_seen_by_one_set_rewinds_the_others(chain: Chain, indexer: Index
     }
 
 
+def test_a_reorg_below_a_gap_is_found_though_what_another_set_read_above_it_agrees(
+    chain: Chain, indexer: Indexer, clean: Indexer
+) -> None:
+    grow(chain, 12)
+    indexer.run()
+    chain.reorg(3, *replaced(chain, 3))
+    grow(chain, 30)
+    above = replace(indexer, contracts=contract_set(chain, name="above", start_block=20))
+    above.run()
+    report = indexer.run()
+    assert (report.rewinds, report.behind) == (1, False)
+    above.run()
+    state, expected = indexer.state(), reindexed(clean)
+    assert {table: state[table] for table in ("events", "headers", "moves", "sums")} == {
+        table: expected[table] for table in ("events", "headers", "moves", "sums")
+    }
+
+
 def test_headers_left_by_a_set_that_is_gone_do_not_stop_the_others(
     chain: Chain, indexer: Indexer, clean: Indexer
 ) -> None:

@@ -90,9 +90,9 @@ def _look(tick: Tick, cursor: Cursor, report: IndexReport) -> bool:
         _check_tip(cursor, tick.heads)
         _advance(tick, cursor, report)
         return True
-    except errors.ForkSeen:
+    except errors.ForkSeen as fork:
         release(tick.work.session)
-        heal(tick.work, tick.provider, cursor, tick.heads)
+        heal(tick.work, tick.provider, cursor, tick.heads, seen_at=fork.block_number)
         report.rewinds += 1
         return False
 
@@ -116,8 +116,8 @@ def _cursor(work: Work) -> Cursor:
 
 
 def _check_tip(cursor: Cursor, heads: Heads) -> None:
-    if cursor.tip_hash is not None and (heads.at_tip is None or heads.at_tip.hash != cursor.tip_hash):
-        raise errors.ForkSeen(f"Block {cursor.tip_block} is not the one indexed.")
+    if cursor.tip_block is not None and (heads.at_tip is None or heads.at_tip.hash != cursor.tip_hash):
+        raise errors.ForkSeen(f"Block {cursor.tip_block} is not the one indexed.", block_number=cursor.tip_block)
 
 
 def _advance(tick: Tick, cursor: Cursor, report: IndexReport) -> None:

@@ -94,7 +94,7 @@ def _same_chain(work: Work, window: Window) -> None:
     kept = headers.hashes_between(work.session, work.contracts.chain_id, window.first, window.last.number)
     for header in window.headers:
         if kept.get(header.number, header.hash) != header.hash:
-            raise ForkSeen(f"Block {header.number} differs from the one kept.")
+            raise ForkSeen(f"Block {header.number} differs from the one kept.", block_number=header.number)
 
 
 def _malformed(contracts: ContractSet, window: Window, errors: dict[int, str]) -> Sequence[Alarm]:
