@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from app.chain.types.indexing import IndexOptions
+from app.chain.types.indexing import IndexOptions, RangeLimits
 from tests.chain.conftest import Indexer, assert_clean, contract_set, grow, reindexed, replaced
 from tests.chain.emitter import Chain
 
@@ -88,6 +88,25 @@ def test_a_reorg_below_a_gap_is_found_though_what_another_set_read_above_it_agre
     report = indexer.run()
     assert (report.rewinds, report.behind) == (1, False)
     above.run()
+    state, expected = indexer.state(), reindexed(clean)
+    assert {table: state[table] for table in ("events", "headers", "moves", "sums")} == {
+        table: expected[table] for table in ("events", "headers", "moves", "sums")
+    }
+
+
+def test_a_fork_met_after_ranges_were_recorded_is_healed_in_the_same_call(
+    chain: Chain, indexer: Indexer, clean: Indexer
+) -> None:
+    grow(chain, 8)
+    indexer.run()
+    grow(chain, 12)
+    above = replace(indexer, contracts=contract_set(chain, name="above", start_block=18))
+    above.run()
+    chain.reorg(6, *replaced(chain, 6))
+    indexer.options = IndexOptions(limits=RangeLimits(max_blocks=2))
+    assert indexer.run().rewinds == 1
+    above.run()
+    indexer.options = IndexOptions()
     state, expected = indexer.state(), reindexed(clean)
     assert {table: state[table] for table in ("events", "headers", "moves", "sums")} == {
         table: expected[table] for table in ("events", "headers", "moves", "sums")

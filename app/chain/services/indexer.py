@@ -92,7 +92,8 @@ def _look(tick: Tick, cursor: Cursor, report: IndexReport) -> bool:
         return True
     except errors.ForkSeen as fork:
         release(tick.work.session)
-        heal(tick.work, tick.provider, cursor, tick.heads, seen_at=fork.block_number)
+        # The cursor as it is now: ranges may have been recorded before another set's blocks were met.
+        heal(tick.work, tick.provider, _cursor(tick.work), tick.heads, seen_at=fork.block_number)
         report.rewinds += 1
         return False
 
