@@ -85,6 +85,7 @@ class ChainSettings(Group):
     max_range_blocks: int = Field(1000, ge=1, description="the most blocks one log request asks for")
     blooms: bool = Field(True, description="off where the chain's headers hold no filters of their logs")
     receipts: bool = Field(True, description="off where receipt roots are not computed as Ethereum does")
+    header_hashes: bool = Field(True, description="off where block hashes are not computed as Ethereum does")
     head_checks_per_1000_blocks: int = Field(1000, ge=0, description="calls that prove blocks not yet final, at most")
     final_checks_per_1000_blocks: int = Field(100, ge=0, description="calls that check final blocks, at most")
     provider_max_failures: int = Field(3, ge=1, description="in a row, until other providers are preferred")
