@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from app.chain.types.blocks import Event
+from app.chain.types.blocks import Event, Log
 
 TABLES = """
 CREATE TABLE test_moves (
@@ -45,20 +45,24 @@ class Ledger:
 
     def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
         """Fold the touched accounts again from what remains."""
-        values = {"chain_id": chain_id, "from_block": from_block}
+        gone = "chain_id = :chain_id AND block_number >= :from_block"
+        self._fold_again(session, gone, {"chain_id": chain_id, "from_block": from_block})
+
+    def forget(self, session: Session, chain_id: int, logs: Sequence[Log]) -> None:
+        """The same for single moves."""
+        for log in logs:
+            gone = "chain_id = :chain_id AND block_number = :block AND log_index = :index"
+            values = {"chain_id": chain_id, "block": log.block_number, "index": log.log_index}
+            self._fold_again(session, gone, values)
+
+    def _fold_again(self, session: Session, gone: str, values: dict[str, int]) -> None:
+        touched = session.scalars(text(f"DELETE FROM test_moves WHERE {gone} RETURNING account"), values).all()  # noqa: S608
+        accounts = {"chain_id": values["chain_id"], "accounts": list(touched)}
+        session.execute(text("DELETE FROM test_sums WHERE chain_id = :chain_id AND account = ANY(:accounts)"), accounts)
         session.execute(
             text(
-                "DELETE FROM test_sums WHERE chain_id = :chain_id AND account IN (SELECT account FROM test_moves"
-                " WHERE chain_id = :chain_id AND block_number >= :from_block)"
+                "INSERT INTO test_sums SELECT chain_id, account, sum(amount), count(*) FROM test_moves"
+                " WHERE chain_id = :chain_id AND account = ANY(:accounts) GROUP BY chain_id, account"
             ),
-            values,
-        )
-        session.execute(
-            text(
-                "WITH gone AS (DELETE FROM test_moves WHERE chain_id = :chain_id AND block_number >= :from_block"
-                " RETURNING account) INSERT INTO test_sums SELECT chain_id, account, sum(amount), count(*)"
-                " FROM test_moves WHERE chain_id = :chain_id AND block_number < :from_block"
-                " AND account IN (SELECT account FROM gone) GROUP BY chain_id, account"
-            ),
-            values,
+            accounts,
         )

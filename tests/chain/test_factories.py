@@ -22,7 +22,7 @@ from app.chain.services.event_list import list_events
 from app.chain.services.event_views import apply_views
 from app.chain.services.protocols import load_protocol
 from app.chain.services.stored_events import read_events
-from app.chain.types.blocks import Event
+from app.chain.types.blocks import Event, Log
 from app.chain.types.event_list import EventFilter
 from app.chain.types.indexing import IndexOptions, RangeLimits
 from app.chain.types.protocols import Protocol
@@ -152,6 +152,10 @@ class Heard:
     def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
         """Forget."""
         self.events = [place for place in self.events if place[0] < from_block]
+
+    def forget(self, session: Session, chain_id: int, logs: Sequence[Log]) -> None:
+        """Nothing that the chain never had is told here."""
+        raise AssertionError(logs)
 
 
 @pytest.fixture
