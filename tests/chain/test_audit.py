@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from app.chain import errors
 from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
+from app.chain.services.prune import prune
 from app.chain.types.indexing import CheckLimits, IndexOptions, RangeLimits
 from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, grow
 from tests.chain.emitter import Chain
@@ -264,3 +267,20 @@ def test_nothing_is_audited_before_something_is_final(chain: Chain, indexer: Ind
     with pytest.raises(AssertionError):
         audited(indexer)
     assert indexer.rows("SELECT * FROM chain_audits") == []
+
+
+def test_old_audits_are_forgotten_but_for_the_one_to_go_on_from(chain: Chain, indexer: Indexer) -> None:
+    indexed(chain, indexer)
+    spans = [(one.first_block, one.last_block) for one in (audited(indexer, 10) for _ in range(4))]
+
+    def prune_as_of(days: int) -> dict[str, int]:
+        with Session(indexer.engine) as session:
+            session.execute(
+                text("UPDATE chain_audits SET audited_at = now() - make_interval(days => :days)"), {"days": days}
+            )
+            return prune(session, days=90, commit=session.commit)
+
+    assert prune_as_of(89) == {"audits": 0}
+    assert prune_as_of(91) == {"audits": 3}
+    assert indexer.rows("SELECT first_block, last_block FROM chain_audits") == [spans[-1]]
+    assert audited(indexer, 10).first_block == spans[-1][1] + 1
