@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
+from app.chain.adapters.providers import Providers
+from app.chain.adapters.rpc import Provider
 from app.chain.types.indexing import IndexOptions, RangeLimits
 from tests.chain.conftest import Indexer, assert_clean, contract_set, grow, reindexed, replaced
 from tests.chain.emitter import Chain
@@ -50,6 +52,29 @@ def test_seven_blocks_replaced_by_three(chain: Chain, indexer: Indexer, clean: I
     chain.rollback(7)
     grow(chain, 3)
     indexer.run()
+    assert_clean(indexer, clean, chain)
+
+
+@pytest.mark.parametrize("change", ["7 deep", "same height", "7 by 3", "122 deep", "while stopped"])
+def test_the_reorgs_that_are_promised_to_heal(
+    change: str, chain: Chain, indexer: Indexer, clean: Indexer, provider: Provider
+) -> None:
+    grow(chain, 10)
+    chain.mine(120)
+    grow(chain, 10)
+    indexer.run()
+    if change == "7 by 3":
+        chain.rollback(7)
+        grow(chain, 3)
+    else:
+        depth = {"same height": 1, "122 deep": 122}.get(change, 7)
+        chain.reorg(depth, *replaced(chain, depth))
+    if change == "while stopped":  # and nobody remembers what was before
+        grow(chain, 4)
+        chain.reorg(6, *replaced(chain, 6))
+        indexer.engine.dispose()
+        indexer.providers = Providers([provider])
+    assert indexer.run().rewinds == 1
     assert_clean(indexer, clean, chain)
 
 
