@@ -1,7 +1,7 @@
 """The law: any sequence of reorgs, crashes and repeated reads ends equal to a clean index of the final chain.
 
 Long random walks on a real node and a real database; at quiet points every table is compared with a clean index. The
-seed is fixed, so a failure can be walked again: WK_LAW_STEPS walks further, WK_LAW_SEED elsewhere.
+seed is fixed, so a failure can be walked again: WK_LAW_STEPS walks further, WK_LAW_SEED elsewhere (`make law`).
 """
 
 from __future__ import annotations
