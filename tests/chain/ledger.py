@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from app.chain.errors import MalformedEvent
 from app.chain.types.blocks import Event, Log
 
 TABLES = """
@@ -19,14 +20,18 @@ CREATE TABLE test_sums (chain_id bigint, account numeric, total numeric, moves i
 
 
 class Ledger:
-    """Each event must be applied exactly once and in order: the primary key and `last` see to it."""
+    """Each event must be applied exactly once: the primary key sees to it. Moves of a `refused` account it does not
+    take.
+    """
 
-    def __init__(self, chain_id: int):
+    def __init__(self, chain_id: int, refused: Sequence[int] = ()):
         self.chain_id = chain_id
-        self.last = (-1, -1)
+        self.refused = refused
 
     def apply(self, session: Session, events: Sequence[Event]) -> None:
         """Add the moves to the sums."""
+        if any(map(self.refusal, events)):
+            raise MalformedEvent
         for event in events:
             if event.name != "Moved":
                 continue
@@ -42,6 +47,10 @@ class Ledger:
                 ),
                 values,
             )
+
+    def refusal(self, event: Event) -> str | None:
+        """By its account."""
+        return f"account {event.args['account']}" if event.args["account"] in self.refused else None
 
     def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
         """Fold the touched accounts again from what remains."""

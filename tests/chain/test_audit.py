@@ -17,6 +17,7 @@ from app.chain.services.prune import prune
 from app.chain.types.indexing import CheckLimits, IndexOptions, RangeLimits
 from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, grow
 from tests.chain.emitter import Chain
+from tests.chain.ledger import Ledger
 from tests.chain.test_lying_nodes import audited
 from tests.fakes import lies
 from tests.fakes.node_proxy import Calls, NodeProxy, error
@@ -267,6 +268,19 @@ def test_nothing_is_audited_before_something_is_final(chain: Chain, indexer: Ind
     with pytest.raises(AssertionError):
         audited(indexer)
     assert indexer.rows("SELECT * FROM chain_audits") == []
+
+
+def test_a_missing_event_that_a_projection_cannot_take_is_written_and_marked(
+    chain: Chain, indexer: Indexer, clean: Indexer
+) -> None:
+    for one in (indexer, clean):
+        one.projections = {"emitter": [Ledger(CHAIN_ID, refused=[2])]}
+    indexed(chain, indexer)
+    with indexer.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM chain_events WHERE decode_error IS NOT NULL")
+    found = audited(indexer, 40)
+    assert found.rows_missing == found.rows_repaired > 0
+    assert_clean(indexer, clean, chain)
 
 
 def test_old_audits_are_forgotten_but_for_the_one_to_go_on_from(chain: Chain, indexer: Indexer) -> None:

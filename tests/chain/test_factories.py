@@ -149,6 +149,9 @@ class Heard:
         """Remember."""
         self.events += [(one.log.block_number, one.log.log_index, "0x" + one.log.address.hex()) for one in events]
 
+    def refusal(self, event: Event) -> str | None:
+        """None is refused."""
+
     def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
         """Forget."""
         self.events = [place for place in self.events if place[0] < from_block]

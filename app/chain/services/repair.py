@@ -12,7 +12,7 @@ from app.chain.maths.selection import created
 from app.chain.queries import audits, children, cursors, events
 from app.chain.queries.headers import hashes_between
 from app.chain.services.children import protocol_of
-from app.chain.services.recording import decode
+from app.chain.services.recording import decode, without_refused
 from app.chain.services.work import Work
 from app.chain.types.blocks import Header, Log
 from app.chain.types.indexing import Alarm, Window
@@ -66,7 +66,8 @@ def _unmoved(work: Work, found: RangeAudit, headers: Sequence[Header]) -> None:
 
 def _write(work: Work, headers: Sequence[Header], missing: Sequence[Log]) -> None:
     session, contracts = work.session, work.contracts
-    decoded, malformed = decode(contracts, Window(tuple(headers), tuple(missing), 0))
+    window = Window(tuple(headers), tuple(missing), 0)
+    decoded, malformed = without_refused(work, window, *decode(contracts, window))
     timestamps = {header.number: header.timestamp for header in headers}
     events.insert_events(session, contracts.chain_id, missing, timestamps, malformed)
     made = created(contracts, missing) if contracts.factories else {}

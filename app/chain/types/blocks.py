@@ -169,9 +169,13 @@ class Projection(Protocol):
     """
 
     def apply(self, session: Session, events: Sequence[Event]) -> None:
-        """Fold in further events, in the chain's order; only those that fit their ABI. An audit brings events that were
+        """Fold in further events, in the chain's order; only those that fit their ABI. Raises MalformedEvent, and has
+        written nothing then, when it refuses one. An audit brings events that were
         missing, and are older than others already folded in: they count from their own place on.
         """
+
+    def refusal(self, event: Event) -> str | None:
+        """Why the event cannot be folded in; None when it can."""
 
     def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
         """Undo all that came from blocks at or above `from_block`, whichever contract set brought it."""

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.chain.services.stored_events import read_events
 from app.chain.types.blocks import Event, Log
+from app.perps.errors import UnreadableEvent
 from app.perps.maths.premium import settlements
 from app.perps.queries import folded_events, funding
 from app.perps.queries.folded_events import Entity
@@ -41,6 +42,14 @@ class PerpsProjection:
         settled = {entry.market_id for entry in settled_by}
         listed = fold_markets(session, self.protocol, relisted=relisted, settled=settled, moves=moves)
         follow_feeds(session, listed)
+
+    def refusal(self, event: Event) -> str | None:
+        """Why the event cannot be folded in; None when it can."""
+        try:
+            read_changes(self.protocol, [event])
+        except UnreadableEvent as error:
+            return error.detail
+        return None
 
     def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
         """Fold again, from what is left in `chain_events`, all that came from `from_block` or above. O(touched)."""
