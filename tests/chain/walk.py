@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Engine, event, text
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -18,7 +18,7 @@ from app.chain.services.alarms import record_alarm
 from app.chain.services.backfill import backfill
 from app.chain.services.work import Work
 from app.chain.types.indexing import IndexOptions, IndexReport, RangeLimits
-from tests.chain.conftest import Indexer, reindexed
+from tests.chain.conftest import Indexer, before_statement, reindexed
 from tests.chain.emitter import Chain
 from tests.fakes.node_proxy import NodeProxy
 
@@ -287,22 +287,3 @@ class Walk:
 
 def _die() -> None:
     raise Crash
-
-
-@contextmanager
-def before_statement(engine: Engine, words: str, act: Callable[[], None], *, passing: int = 0) -> Iterator[None]:
-    """Do `act`, once, before a statement with these words goes out; `passing` others are let through first."""
-    left = passing + 1
-
-    def before(connection: object, cursor: object, statement: str, *_: object) -> None:
-        nonlocal left
-        if words in statement:
-            left -= 1
-            if left == 0:
-                act()
-
-    event.listen(engine, "before_cursor_execute", before)
-    try:
-        yield
-    finally:
-        event.remove(engine, "before_cursor_execute", before)
