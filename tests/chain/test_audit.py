@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.chain import errors
 from app.chain.services.prune import prune
 from app.chain.types.indexing import CheckLimits, IndexOptions, RangeLimits
-from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, grow, indexed
+from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, before_statement, grow, indexed, replaced
 from tests.chain.emitter import Chain
 from tests.chain.ledger import Ledger
 from tests.chain.test_lying_nodes import audited
@@ -153,6 +153,21 @@ def test_a_missing_event_that_a_projection_cannot_take_is_written_and_marked(
     found = audited(indexer, 40)
     assert found.rows_missing == found.rows_repaired > 0
     assert_clean(indexer, clean, chain)
+
+
+def test_what_a_reorg_has_replaced_meanwhile_is_not_repaired(chain: Chain, indexer: Indexer, clean: Indexer) -> None:
+    indexed(chain, indexer)
+    lose(indexer, "block_number = 6")
+
+    def far_below_finality() -> None:
+        chain.reorg(chain.head() - 2, *replaced(chain, 40))
+        indexer.run()
+
+    meanwhile = before_statement(indexer.engine, "pg_advisory_xact_lock", far_below_finality)
+    with meanwhile, pytest.raises(errors.CursorMoved):
+        audited(indexer, 20)
+    assert_clean(indexer, clean, chain)
+    assert indexer.rows("SELECT * FROM chain_audits") == []
 
 
 def test_old_audits_are_forgotten_but_for_the_one_to_go_on_from(chain: Chain, indexer: Indexer) -> None:
