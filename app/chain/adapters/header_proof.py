@@ -25,4 +25,7 @@ def is_proven(provider: Provider, header: Header) -> bool:
         raise BlockUnavailable(f"{provider.name} does not have block {header.number}.")
     if maths.unknown_fields(list(block)):
         return False
-    raise NodeInconsistent(f"{provider.name} gave a header of block {header.number} that is not that of its hash.")
+    raise NodeInconsistent(
+        f"{provider.name} gave a header of block {header.number} that is not that of its hash"
+        " (CHAIN__HEADER_HASHES=false, should the chain make its hashes in a way of its own)."
+    )
