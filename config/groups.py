@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 DEVELOPMENT_SECRET = "development-only-secret-not-for-production"  # noqa: S105 - refused in production
 
 
 class Group(BaseModel):
-    """A group of settings; frozen, and a misspelt name is an error."""
+    """A group of settings; frozen, and a misspelt name is an error. What may be left out is left out when empty: a
+    template or a compose file sets a variable to nothing where there is nothing to say.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: Any, info: ValidationInfo) -> Any:
+        optional = info.field_name is not None and cls.model_fields[info.field_name].default is None
+        return None if optional and value == "" else value
 
 
 class HttpSettings(Group):
@@ -61,7 +78,7 @@ class JobsSettings(Group):
     maintenance_seconds: float = Field(1.0, ge=0.1, description="rescue, expiry, archive: once in this time")
     max_queued: int = Field(200_000, ge=1, description="jobs that wait in a queue; beyond it clients are told to wait")
     archive_after_seconds: float = Field(3600.0, ge=0.0, description="an ended job then leaves the live table")
-    archive_keep_days: int = Field(90, ge=1, description="ended jobs, slots and events are kept so long")
+    archive_keep_days: int = Field(90, ge=1, description="ended jobs, slots, events and audits are kept so long")
     key_keep_hours: int = Field(24, ge=1, description="how long an Idempotency-Key is remembered")
     max_crashes: int = Field(10, ge=1, description="expired leases after which a job is called poison")
     bulk_size: int = Field(50, ge=1, description="jobs of a bulk kind in one message")
@@ -85,6 +102,7 @@ class ChainSettings(Group):
     max_range_blocks: int = Field(1000, ge=1, description="the most blocks one log request asks for")
     blooms: bool = Field(True, description="off where the chain's headers hold no filters of their logs")
     receipts: bool = Field(True, description="off where receipt roots are not computed as Ethereum does")
+    header_hashes: bool = Field(True, description="off where block hashes are not computed as Ethereum does")
     head_checks_per_1000_blocks: int = Field(1000, ge=0, description="calls that prove blocks not yet final, at most")
     final_checks_per_1000_blocks: int = Field(100, ge=0, description="calls that check final blocks, at most")
     provider_max_failures: int = Field(3, ge=1, description="in a row, until other providers are preferred")

@@ -9,11 +9,13 @@ from functools import cached_property, partial
 
 from redis import Redis
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from app.chain.adapters import from_settings as chain_from_settings
 from app.chain.adapters import index_options
 from app.chain.adapters.signer import Signer, load_signer, sender_policy
 from app.chain.services.parts import ChainParts, load_protocols
+from app.chain.services.providers import pinned
 from app.chain.services.rehearsal import read, rehearse
 from app.chain.services.sender import advance
 from app.chain.types.protocols import Protocol
@@ -119,9 +121,11 @@ class Runtime:
             caps=caps_from(self.settings.perps),
         )
 
-    def sending(self, signer: Signer) -> Sending:
-        """The means to send, through one provider: a new one is pinned for each run."""
-        rpc, policy = self.chain.providers.pinned(), self.sender_policy
+    def sending(self, signer: Signer, session: Session) -> Sending:
+        """The means to send, through one provider: a new one is pinned for each run, one in good standing if there is
+        any.
+        """
+        rpc, policy = pinned(session, self.chain.providers), self.sender_policy
         return Sending(
             signer=signer.address,
             read=partial(read, rpc),

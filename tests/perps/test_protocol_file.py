@@ -133,7 +133,10 @@ def field(name: str, word: str, value: Any) -> Callable[[dict[str, Any]], None]:
             field("PositionOpened", "size", {"value": "1", "field": "size"}),
             "size needs `field` or `value`, one of them",
         ),
-        (field("PositionOpened", "size", {"value": "many"}), "size is a number with at most 18 decimals"),
+        (
+            field("PositionOpened", "size", {"value": "many"}),
+            "size is a number with at most 18 digits on each side of the point",
+        ),
         (field("MarketAdded", "max_confidence_bps", {"value": "1.5"}), "max_confidence_bps is a whole number"),
         (field("PositionOpened", "owner", {"value": "0x"}), "owner cannot be the same for every event"),
         (

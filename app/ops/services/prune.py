@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.accounts.services.prune import prune as prune_accounts
+from app.chain.services.prune import prune as prune_chain
 from app.jobs.services.prune import prune_queue
 from app.ops.services.partitions import drop_old, make_ahead
 from app.ops.types import PartitionedTable, PeriodLength
@@ -33,6 +34,7 @@ def prune(
         commit()
         dropped += drop_old(session, table, now=now)
         commit()
-    deleted = prune_queue(session, days=keep_days, commit=commit) | prune_accounts(session, now)
+    deleted = prune_queue(session, days=keep_days, commit=commit) | prune_chain(session, days=keep_days, commit=commit)
+    deleted |= prune_accounts(session, now)
     commit()
     return {"made": made, "dropped": dropped, "deleted": deleted}

@@ -10,6 +10,7 @@ from typing import Any
 from app.perps.errors import UnreadableEvent
 from app.perps.maths.units import WAD_DECIMALS, scaled_wad, sqrt_price_wad
 from app.perps.types.changes import Changes, FundingEntry, MarketChange, PositionChange, Premium
+from app.perps.types.fitting import KEY_BYTES_MOST, misfit, text_misfit
 from app.perps.types.positions import Place, Side
 from app.perps.types.protocol import EventRule, FieldRule, PerpsSection, Unit
 from app.perps.types.vocabulary import KINDS, NUMBERS, Effect, Kind, Mode
@@ -44,7 +45,10 @@ def read_into(changes: Changes, section: PerpsSection, rule: EventRule, args: Ma
 
 def key_of(args: Mapping[str, Any], names: tuple[str, ...]) -> str:
     """The identity that the named fields make, as text: numbers in digits, bytes in hex, joined by colons."""
-    return ":".join(_key_part(name, args) for name in names)
+    key = ":".join(_key_part(name, args) for name in names)
+    if problem := text_misfit(key, KEY_BYTES_MOST):
+        raise UnreadableEvent(f"the identity made of {', '.join(names)} {problem}")
+    return key
 
 
 def _key_part(name: str, args: Mapping[str, Any]) -> str:
@@ -57,6 +61,13 @@ def _key_part(name: str, args: Mapping[str, Any]) -> str:
 
 
 def _value(name: str, rule: FieldRule, args: Mapping[str, Any], section: PerpsSection) -> Any:
+    value = _read(name, rule, args, section)
+    if problem := misfit(KINDS[name], value):
+        raise UnreadableEvent(f"{rule.source or name} {problem}")
+    return value
+
+
+def _read(name: str, rule: FieldRule, args: Mapping[str, Any], section: PerpsSection) -> Any:
     if rule.value is not None:
         return _constant(KINDS[name], rule.value)
     if rule.source is None or rule.source not in args:

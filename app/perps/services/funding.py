@@ -72,7 +72,7 @@ def plan_settlement(
     """
     protocol = get_protocol(parts.protocols, name)
     get_keeper(protocol)
-    sending = parts.get_sending()
+    sending = parts.get_sending(session)
     market = markets_by_id(session, name, [market_id]).get(market_id)
     if market is None:
         raise MarketNotFound(f"{name} has no market {market_id[:100]}.")

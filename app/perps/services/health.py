@@ -125,6 +125,6 @@ def _ask_the_contract(
     fates: dict[str, Fate] = {}
     for name, positions in uncertain.items():
         protocol = get_protocol(parts.protocols, name)
-        prepared = prepare(session, protocol, positions, parts=asking, sending=parts.get_sending(), clock=clock)
+        prepared = prepare(session, protocol, positions, parts=asking, sending=parts.get_sending(session), clock=clock)
         fates |= {subject(name, one.attempt.position.key): one.attempt.fate for one in prepared}
     return Checked(checked.judged, checked.cut, fates)

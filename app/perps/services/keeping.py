@@ -61,7 +61,7 @@ def scan_and_liquidate(
         Attempt(position=health.position, fate=Fate.SEEN, health=health) for health in candidates.found
     ]
     if attempts and parts.sending is not None and protocol.section.keeper is not None:
-        sending, positions = parts.get_sending(), [one.position for one in attempts]
+        sending, positions = parts.get_sending(session), [one.position for one in attempts]
         prepared = prepare(session, protocol, positions, parts=parts, sending=sending, clock=clock)
         attempts = record(session, protocol, prepared, parts=parts, sending=sending, now=clock(), job_id=job_id)
         send(session, attempts, sending=sending, commit=commit)

@@ -44,19 +44,20 @@ class Seeing:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerpsParts(Seeing):
     """What acting needs besides; built once a process. `update` fetches verified update data of exactly these feeds,
-    and waits on the network. `sending` None: this deployment has no key.
+    and waits on the network. `sending` pins a node, by how the session's database says that they stand; None: this
+    deployment has no key.
     """
 
     rules: Rules
     update: Callable[[Collection[bytes]], TransactionUpdate]
-    sending: Callable[[], Sending] | None
+    sending: Callable[[Session], Sending] | None
     caps: Caps
 
-    def get_sending(self) -> Sending:
+    def get_sending(self, session: Session) -> Sending:
         """The means to send; raises KeeperUnavailable without a key."""
         if self.sending is None:
             raise KeeperUnavailable()
-        return self.sending()
+        return self.sending(session)
 
 
 def quote_of(market: Market, update: TransactionUpdate, rules: Rules, now: datetime) -> Quote:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from app.chain.types.blocks import ContractSet
 from app.chain.types.protocols import ProtocolContract
+from app.perps.types.fitting import misfit
 from app.perps.types.markets import Boundary
 from app.perps.types.vocabulary import FIELDS, KINDS, NUMBERS, TERMS, Effect, Kind, MarginKind, Mode
 
@@ -98,9 +99,10 @@ def constant_problem(kind: Kind, value: str) -> str | None:
     if kind is Kind.TEXT:
         return None
     if kind in NUMBERS:
-        return None if re.fullmatch(r"-?[0-9]{1,40}(\.[0-9]{1,18})?", value) else "is a number with at most 18 decimals"
+        problem = "is a number with at most 18 digits on each side of the point"
+        return None if re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", value) else problem
     if kind is Kind.COUNT:
-        return None if re.fullmatch(r"[0-9]{1,18}", value) else "is a whole number"
+        return misfit(kind, int(value)) if re.fullmatch(r"[0-9]{1,18}", value) else "is a whole number"
     return "cannot be the same for every event"
 
 
