@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -220,3 +221,77 @@ class RefreshSummary:
     recorded: tuple[bytes, ...]
     unchanged: tuple[bytes, ...]
     refused: Mapping[bytes, str]
+
+
+class Flaw(StrEnum):
+    """Why a source's price is not used. `unavailable` and `refused` are the supplier's silence and say nothing of its
+    last price; every other one is about what it said.
+    """
+
+    UNAVAILABLE = "unavailable"
+    REFUSED = "refused"
+    ANSWER_INVALID = "answer_invalid"
+    REVERTED = "reverted"
+    NOT_POSITIVE = "not_positive"
+    ROUND_INCOMPLETE = "round_incomplete"
+    EARLIER_PHASE = "earlier_phase"
+    EARLIER_ROUND = "earlier_round"
+    HALTED = "halted"
+    BOOK_EMPTY = "book_empty"
+    BOOK_CROSSED = "book_crossed"
+    FROM_THE_FUTURE = "from_the_future"
+    STALE = "stale"
+    OUTLIER = "outlier"
+    MISSING = "missing"
+
+
+SILENT = frozenset({Flaw.UNAVAILABLE, Flaw.REFUSED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a source said of a symbol's price when it was asked: price and half width, or its flaw.
+
+    `observed_at` is the source's own time where it tells one. `round_id` is Chainlink's, and never goes back.
+    """
+
+    symbol: str
+    source: str
+    price: Decimal | None = None
+    confidence: Decimal | None = None
+    observed_at: datetime | None = None
+    round_id: int | None = None
+    flaw: Flaw | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The latest round of a Chainlink feed as its proxy tells it: integers, times in Unix seconds.
+
+    `phase` is the proxy's present one; None for an aggregator without a proxy.
+    """
+
+    round_id: int
+    answer: int
+    started_at: int
+    updated_at: int
+    decimals: int
+    phase: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainlinkFeed:
+    """A feed of Chainlink's: its proxy's (or aggregator's) 20 bytes of address, and how often it must be renewed."""
+
+    symbol: str
+    address: bytes
+    heartbeat_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Uptime:
+    """What a sequencer-uptime feed said when it was asked: is the sequencer up, and since when is that so."""
+
+    up: bool
+    since: datetime
+    asked_at: datetime
