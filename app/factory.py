@@ -77,7 +77,7 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
     broker = make_redis(settings.broker_url.get_secret_value())
     cache = make_redis(settings.cache_url.get_secret_value())
     token = settings.metrics_token
-    oracle = oracle_from_settings(settings.oracle, cache)
+    oracle = oracle_from_settings(settings.oracle, cache, chain_id=settings.chain.chain_id)
     protocols = load_protocols(settings.chain.protocol_files, settings.chain.deployment_file, os.environ)
     return {
         "jobs": JobsEdge(

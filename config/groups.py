@@ -6,15 +6,12 @@ import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
+
+from config.group import Group
+from config.oracle import AggregationSettings, SequencerSettings, SourcesSettings
 
 DEVELOPMENT_SECRET = "development-only-secret-not-for-production"  # noqa: S105 - refused in production
-
-
-class Group(BaseModel):
-    """A group of settings; frozen, and a misspelt name is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class HttpSettings(Group):
@@ -121,6 +118,10 @@ class PriceRule(Group):
 
     max_age_seconds: int | None = Field(60, ge=1, description="an older price will not do")
     max_confidence_bps: int | None = Field(200, ge=1, description="nor one with a wider interval, of the price")
+    max_deviation_bps: int | None = Field(
+        200, ge=1, description="nor one further from the aggregate, where there is one"
+    )
+    max_average_multiple: int | None = Field(None, ge=2, description="nor one so many times its moving average")
 
 
 class FundingPriceRule(PriceRule):
@@ -134,6 +135,10 @@ class LiquidatePriceRule(PriceRule):
 
     max_age_seconds: int | None = Field(300, ge=1, description="an older price will not do")
     max_confidence_bps: int | None = Field(None, ge=1, description="nor one with a wider interval, of the price")
+    max_deviation_bps: int | None = Field(
+        None, ge=1, description="nor one further from the aggregate, where there is one"
+    )
+    max_average_multiple: int | None = Field(5, ge=2, description="nor one so many times its moving average")
 
 
 class OracleSettings(Group):
@@ -164,6 +169,9 @@ class OracleSettings(Group):
     funding: FundingPriceRule = FundingPriceRule()
     cache_seconds: int = Field(10, ge=0, description="how long a read may come from the cache; 0 turns it off")
     history_months: int = Field(24, ge=1, description="whole months of price history that are kept")
+    sequencer: SequencerSettings = SequencerSettings()
+    sources: SourcesSettings = SourcesSettings()
+    aggregation: AggregationSettings = AggregationSettings()
 
     @model_validator(mode="after")
     def _quorum_within_the_set(self) -> OracleSettings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 
 from redis import Redis
@@ -14,12 +14,14 @@ from app.chain.adapters import from_settings as chain_from_settings
 from app.chain.adapters import index_options
 from app.chain.adapters.signer import Signer, load_signer, sender_policy
 from app.chain.services.parts import ChainParts, load_protocols
-from app.chain.services.rehearsal import read, rehearse
+from app.chain.services.rehearsal import read, read_all, rehearse
 from app.chain.services.sender import advance
+from app.chain.types.calls import ContractCall
 from app.chain.types.protocols import Protocol
 from app.chain.types.sending import SenderPolicy
 from app.core.clock import utc_now
 from app.core.db import make_engine
+from app.core.errors import AppError
 from app.core.failpoints import arm
 from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
@@ -134,7 +136,11 @@ class Runtime:
     @cached_property
     def oracle(self) -> OracleParts:
         """The price source, and whose prices count."""
-        return oracle_from_settings(self.settings.oracle, self.cache)
+        return oracle_from_settings(self.settings.oracle, self.cache, chain_id=self.settings.chain.chain_id)
+
+    def read_all(self, calls: Sequence[ContractCall]) -> Sequence[bytes | AppError]:
+        """What contracts of the chain answer, through the first provider that works."""
+        return read_all(self.chain.providers.pinned(), calls)
 
     @cached_property
     def heartbeat(self) -> Heartbeat:

@@ -15,7 +15,7 @@ from app.core.http.unit_of_work import current_session
 from app.core.paging import Page
 from app.oracle import schemas
 from app.oracle.adapters import OracleParts
-from app.oracle.services.read import list_history, list_quotes
+from app.oracle.services.read import get_detail, list_history, list_quotes
 
 LATEST_SECONDS = 1
 HISTORY_SECONDS = 10
@@ -45,6 +45,21 @@ def latest(query: dict[str, Any]) -> Response:
         limit=query["limit"],
     )
     return _answer(page, schemas.QuoteSchema(), [schemas.quote_view(quote) for quote in page.items], LATEST_SECONDS)
+
+
+@blueprint.route("/<path:name>", methods=["GET"])
+@require("oracle:read")
+@blueprint.response(200, schemas.DetailSchema)
+def detail(name: str) -> Response:
+    """One symbol: the latest price of its feed with what it is good for, and what all its sources come to: each with
+    its price and weight, or why it was left out.
+    """
+    parts: OracleParts = current_app.extensions["oracle"]
+    found, aggregate = get_detail(current_session(), name, rules=parts.rules, now=utc_now(), cache=parts.cache)
+    answer = jsonify(schemas.DetailSchema().dump(schemas.detail_view(found, aggregate)))
+    answer.cache_control.private = True
+    answer.cache_control.max_age = LATEST_SECONDS
+    return answer
 
 
 @blueprint.route("/<path:name>/history", methods=["GET"])

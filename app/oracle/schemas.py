@@ -11,8 +11,9 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from app.core.http.pages import page_schema
 from app.core.http.schema import DecimalString, Hash32, StrictSchema, Text, Time, WholeString
 from app.core.paging import PageQuery
-from app.oracle.maths.price import as_decimal, confidence_bps
-from app.oracle.types import Action, Price, Quote, Validity
+from app.oracle.maths.price import WAD_DIGITS, as_decimal, confidence_bps
+from app.oracle.types.prices import Action, Price, Quote, Validity
+from app.oracle.types.sources import Aggregate, Candidate, Flaw, NoPrice
 
 MAX_NAMES = 100
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -57,6 +58,41 @@ class QuoteSchema(Schema):
         metadata={"description": "for each action `fresh`, or why the price may not be used for it"},
     )
     as_of = Time()
+
+
+class SourceSchema(Schema):
+    """What one source said, and whether it counted."""
+
+    source = fields.String()
+    price = DecimalString(allow_none=True)
+    confidence = DecimalString(allow_none=True)
+    observed_at = Time(allow_none=True)
+    heartbeat_seconds = fields.Integer()
+    weight = fields.Integer()
+    used = fields.Boolean()
+    flaw = fields.String(
+        allow_none=True,
+        validate=validate.OneOf(list(Flaw)),
+        metadata={"description": "why it was left out; of a price that was used, why there is no newer one"},
+    )
+
+
+class AggregateSchema(Schema):
+    """What all sources of a symbol come to at `as_of`: a price, or the reason why there is none."""
+
+    price = DecimalString(allow_none=True)
+    confidence = DecimalString(allow_none=True)
+    reason = fields.String(allow_none=True, validate=validate.OneOf(list(NoPrice)))
+    average = DecimalString(allow_none=True, metadata={"description": "exponential moving average of the good prices"})
+    as_of = Time()
+    sources = fields.List(fields.Nested(SourceSchema))
+
+
+class DetailSchema(Schema):
+    """A symbol's own feed, and its aggregate; either may be null."""
+
+    quote = fields.Nested(QuoteSchema, allow_none=True)
+    aggregate = fields.Nested(AggregateSchema, allow_none=True)
 
 
 class QuoteQuery(PageQuery):
@@ -109,3 +145,37 @@ def quote_view(quote: Quote) -> dict[str, Any]:
         "validity": {str(action): str(verdict) for action, verdict in quote.validity.items()},
         "as_of": quote.as_of,
     }
+
+
+def detail_view(quote: Quote | None, aggregate: Aggregate | None) -> dict[str, Any]:
+    """A symbol as DetailSchema dumps it."""
+    return {
+        "quote": None if quote is None else quote_view(quote),
+        "aggregate": None
+        if aggregate is None
+        else {
+            "price": _from_wad(aggregate.price_wad),
+            "confidence": _from_wad(aggregate.confidence_wad),
+            "reason": aggregate.reason,
+            "average": _from_wad(aggregate.state.ema_wad),
+            "as_of": aggregate.as_of,
+            "sources": [_source_view(one) for one in aggregate.sources],
+        },
+    }
+
+
+def _source_view(one: Candidate) -> dict[str, Any]:
+    return {
+        "source": one.source,
+        "price": _from_wad(one.price_wad),
+        "confidence": None if one.price_wad is None else _from_wad(one.confidence_wad),
+        "observed_at": one.observed_at,
+        "heartbeat_seconds": one.heartbeat_seconds,
+        "weight": one.weight,
+        "used": one.used,
+        "flaw": one.flaw,
+    }
+
+
+def _from_wad(value: int | None) -> Decimal | None:
+    return None if value is None else as_decimal(value, -WAD_DIGITS)

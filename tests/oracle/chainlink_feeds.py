@@ -1,4 +1,4 @@
-"""Chainlink's own contracts on the local node: its mock aggregator, and the proxy that stands in front of the real ones."""
+"""Chainlink's own contracts on the local node: its mock aggregator, and the proxy of the real ones."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from app.oracle.adapters.chainlink import Chainlink, ReadAll
 from app.oracle.errors import SourceAnswerInvalid
 from app.oracle.maths.rounds import PHASE_BITS, read_round, read_uptime, round_flaw, round_reading
-from app.oracle.types import ChainlinkFeed, Flaw, Reading, Round
+from app.oracle.types.sources import ChainlinkFeed, Flaw, Reading, Round
 from tests.fakes.node_proxy import Answer, NodeProxy
 from tests.oracle.chainlink_feeds import Feeds, address
 

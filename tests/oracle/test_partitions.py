@@ -22,7 +22,9 @@ from tests.oracle.updates import AT, BTC, NOW, message
 
 PLACES = "SELECT tableoid::regclass::text, count(*) FROM oracle_prices GROUP BY 1 ORDER BY 1"
 (HISTORY,) = (
-    table for table in partitioned_tables(archive_keep_days=1, price_keep_months=1) if table.name == "oracle_prices"
+    table
+    for table in partitioned_tables(archive_keep_days=1, price_keep_months=1, aggregate_keep_days=1)
+    if table.name == "oracle_prices"
 )
 # The migration made two months around the day of the test; this one lies where it made none.
 LATER = datetime(2031, 3, 14, tzinfo=UTC)

@@ -25,7 +25,7 @@ from app.oracle.errors import (
 )
 from app.oracle.services.feeds import get_feeds, register_feeds
 from app.oracle.services.refresh import refresh_prices
-from app.oracle.types import Feed
+from app.oracle.types.prices import Feed
 from contracts.guardians import GuardianSet
 from tests.fakes.hermes import FakeHermes, SignedPrices, answer
 from tests.oracle.conftest import Refresh, rows, wait_until_blocked

@@ -175,6 +175,7 @@ TABLE = (
     Entry("POST", "/v1/signers/<address>/reset-breaker", "ops:write", 200, ANYBODYS, subjects.tripped_signer),
     Entry("GET", "/v1/events", "chain:read", 200),
     Entry("GET", "/v1/prices", "oracle:read", 200),
+    Entry("GET", "/v1/prices/<path:name>", "oracle:read", 200, subject=subjects.feed),
     Entry("GET", "/v1/prices/<path:name>/history", "oracle:read", 200, subject=subjects.feed),
     Entry("GET", "/v1/markets", "perps:read", 200),
     Entry("GET", "/v1/markets/<protocol>/<market_id>", "perps:read", 200, subject=subjects.market),

@@ -27,7 +27,7 @@ from app.core.db import make_engine
 from app.core.http.principal import Principal
 from app.jobs.services.schedules import seed
 from app.oracle.queries.prices import record_prices
-from app.oracle.types import Price
+from app.oracle.types.prices import Price
 from config.groups import ChainSettings, HttpSettings
 from config.settings import Settings
 from contracts.feeds import FEEDS

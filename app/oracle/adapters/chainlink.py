@@ -15,7 +15,7 @@ from app.core.errors import AppError
 from app.core.logging import get_logger
 from app.oracle.errors import SourceAnswerInvalid
 from app.oracle.maths.rounds import SOURCE, read_round, read_uptime, round_reading
-from app.oracle.types import ChainlinkFeed, Flaw, Reading, Uptime
+from app.oracle.types.sources import ChainlinkFeed, Flaw, Reading, Uptime
 
 log = get_logger(__name__)
 
@@ -72,12 +72,12 @@ def _reading(symbol: str, answers: Sequence[bytes | AppError]) -> Reading:
         return _flawed(symbol, _flaw_of(latest))
     if isinstance(decimals, AppError):
         return _flawed(symbol, _flaw_of(decimals))
-    if isinstance(phase, AppError):
-        if not isinstance(phase, ExecutionReverted):
-            return _flawed(symbol, Flaw.UNAVAILABLE)
-        phase = None  # an aggregator by itself: only proxies have phases
+    # An aggregator by itself reverts here: only proxies have phases.
+    phase_id = None if isinstance(phase, ExecutionReverted) else phase
+    if isinstance(phase_id, AppError):
+        return _flawed(symbol, Flaw.UNAVAILABLE)
     try:
-        return round_reading(symbol, read_round(latest, decimals, phase))
+        return round_reading(symbol, read_round(latest, decimals, phase_id))
     except SourceAnswerInvalid:
         return _flawed(symbol, Flaw.ANSWER_INVALID)
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from app.oracle.adapters.hermes_http import BACKOFF_SECONDS, FeedsNotFound, HermesHttp
 from app.oracle.errors import SourceAnswerInvalid, SourceUnavailable
 from app.oracle.maths.pnau import parse_update
-from app.oracle.types import ParsedUpdate, PriceMessage, SourceAnswer
+from app.oracle.types.updates import ParsedUpdate, PriceMessage, SourceAnswer
 
 LATEST = "/v2/updates/price/latest"
 # 76 bytes of URL a feed: a hundred stay under the 8 KB that proxies allow.

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from app.oracle.errors import SourceAnswerInvalid
-from app.oracle.types import Flaw, Reading, Round, Uptime
+from app.oracle.types.sources import Flaw, Reading, Round, Uptime
 
 SOURCE = "chainlink"
 WORD = 32
@@ -51,7 +51,7 @@ def round_flaw(found: Round) -> Flaw | None:
 
 
 def round_reading(symbol: str, found: Round) -> Reading:
-    """The round as a reading. Its price is answer · 10^-decimals, exactly, and has no interval: half a width of zero."""
+    """The round as a reading. Its price is answer · 10^-decimals, exactly; its interval is not told, so it is zero."""
     flaw = round_flaw(found)
     if flaw is not None:
         return Reading(symbol=symbol, source=SOURCE, round_id=found.round_id, flaw=flaw)

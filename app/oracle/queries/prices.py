@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.oracle.queries.feeds import price_of
-from app.oracle.types import Price
+from app.oracle.types.prices import Price
 
 # History and latest price in one statement: neither can exist without the other. The caller holds the feeds' rows and
 # has left out what is not newer; a row that is there already stays as it is.

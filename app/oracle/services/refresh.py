@@ -21,7 +21,8 @@ from app.oracle.maths.verification import verify_answer
 from app.oracle.queries import feeds as feed_queries
 from app.oracle.queries import prices as price_queries
 from app.oracle.services.feeds import get_feeds
-from app.oracle.types import Feed, Price, RefreshSummary, Trust, Validity, Window
+from app.oracle.types.prices import Feed, Price, Validity
+from app.oracle.types.updates import RefreshSummary, Trust, Window
 
 log = get_logger(__name__)
 TOPIC = "prices"

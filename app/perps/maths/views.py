@@ -7,7 +7,7 @@ from datetime import datetime
 from fractions import Fraction
 from math import ceil
 
-from app.oracle.types import Action, Price, Quote, Validity
+from app.oracle.types.prices import Action, Price, Quote, Validity
 from app.perps.maths.funding import funding_at
 from app.perps.maths.units import scaled_wad
 from app.perps.types.health import End, MarketKey, MarketView, Point, Views

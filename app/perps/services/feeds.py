@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.oracle.errors import FeedConflict
 from app.oracle.services.feeds import get_feeds, register_feeds
-from app.oracle.types import Feed
+from app.oracle.types.prices import Feed
 from app.perps.types.markets import Market
 
 

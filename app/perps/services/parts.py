@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from app.chain.types.calls import ContractCall, Rehearsal
 from app.chain.types.transactions import Intent
 from app.oracle.services.read import quote
-from app.oracle.types import Feed, FeedPrice, Quote, Rules, TransactionUpdate
+from app.oracle.types.prices import Around, Feed, FeedPrice, Quote, Rules
+from app.oracle.types.updates import TransactionUpdate
 from app.perps.errors import KeeperUnavailable
 from app.perps.types.keeper import Caps
 from app.perps.types.markets import Market
@@ -59,8 +60,8 @@ class PerpsParts(Seeing):
         return self.sending()
 
 
-def quote_of(market: Market, update: TransactionUpdate, rules: Rules, now: datetime) -> Quote:
+def quote_of(market: Market, update: TransactionUpdate, rules: Rules, now: datetime, around: Around) -> Quote:
     """The market's own price in the update, with what it is good for."""
     feed = Feed(market.terms.get_feed(), market.terms.symbol)
     price = next((price for price in update.prices if price.feed == feed.id), None)
-    return quote(FeedPrice(feed, price), rules, now)
+    return quote(FeedPrice(feed, price), rules, now, around)

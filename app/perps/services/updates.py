@@ -9,7 +9,8 @@ from datetime import datetime
 from app.chain.types.calls import ContractCall
 from app.core.errors import AppError
 from app.oracle.services.read import usable_price
-from app.oracle.types import Action, TransactionUpdate
+from app.oracle.types.prices import Action, Around
+from app.oracle.types.updates import TransactionUpdate
 from app.perps.maths.calls import encode_update_fee
 from app.perps.maths.units import WORD
 from app.perps.maths.views import market_view
@@ -34,17 +35,19 @@ def fetch_updates(
     markets: Iterable[Market],
     *,
     action: Action,
+    around: Around,
     parts: PerpsParts,
     sending: Sending,
     clock: Callable[[], datetime],
 ) -> dict[str, MarketUpdate | AppError]:
     """By market, its update, or why there is none: one feed that fails takes no other market down. Each market's data
-    is its own, so that a transaction carries and pays for no other's. O(markets) requests, with no transaction open.
+    is its own, so that a transaction carries and pays for no other's. `around`: what the caller read of the sequencer
+    and the other sources. O(markets) requests, with no transaction open.
     """
     found: dict[str, MarketUpdate | AppError] = {}
     for market in markets:
         try:
-            found[market.market_id] = _fetch(protocol, market, action, parts, sending, clock)
+            found[market.market_id] = _fetch(protocol, market, action, around, parts, sending, clock)
         except AppError as error:
             found[market.market_id] = error
     return found
@@ -54,13 +57,14 @@ def _fetch(
     protocol: PerpsProtocol,
     market: Market,
     action: Action,
+    around: Around,
     parts: PerpsParts,
     sending: Sending,
     clock: Callable[[], datetime],
 ) -> MarketUpdate:
     update = parts.update([market.terms.get_feed()])
     now = clock()
-    price = usable_price(quote_of(market, update, parts.rules, now), action)
+    price = usable_price(quote_of(market, update, parts.rules, now, around), action)
     source = bytes.fromhex(protocol.section.get_price().contract[2:])
     answer = sending.read(ContractCall(source, encode_update_fee(update.data)))
     view = market_view(market, protocol.section, price, now)
