@@ -161,6 +161,9 @@ class OracleSettings(Group):
         pattern=r"^[0-9a-fA-F]{64}$",
         description="who sends them there",
     )
+    stream: bool = Field(True, description="also follow Hermes' stream, in a process of its own")
+    stream_silence_seconds: float = Field(15.0, gt=0, description="without an update for so long it is given up")
+    stream_record_seconds: float = Field(1.0, ge=0, description="of what it brings, one update in this time is kept")
     max_age_seconds: int = Field(60, ge=1, description="an update older than this is neither recorded nor sent")
     max_future_seconds: int = Field(5, ge=0, description="how far ahead of our clock an update may be")
     open: PriceRule = PriceRule()
