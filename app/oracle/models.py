@@ -79,6 +79,35 @@ class OraclePrice(Base):
     sequence: Mapped[Decimal] = mapped_column(Unsigned64)
 
 
+class OracleCandle(Base):
+    """The prices of a feed that fall into one interval, in a partition a month.
+
+    Written with each price that enters the history, so it never says more or less than the history. `first_at` and
+    `last_at` are the times of the prices that opened and closed it. One row an interval in which there was a price:
+    2,000 a day and feed, 0.4 MB with its index.
+    """
+
+    __tablename__ = "oracle_candles"
+    __table_args__ = (
+        CheckConstraint(
+            "low <= least(open, close) AND greatest(open, close) <= high AND ticks >= 1 AND first_at <= last_at",
+            name="shape",
+        ),
+        {"postgresql_partition_by": "RANGE (opened_at)"},
+    )
+
+    feed: Mapped[bytes] = mapped_column(ForeignKey("oracle_feeds.id"), primary_key=True)
+    interval_seconds: Mapped[int] = mapped_column(Integer, primary_key=True)
+    opened_at: Mapped[datetime] = mapped_column(Moment, primary_key=True)
+    open: Mapped[Decimal] = mapped_column(Numeric)
+    high: Mapped[Decimal] = mapped_column(Numeric)
+    low: Mapped[Decimal] = mapped_column(Numeric)
+    close: Mapped[Decimal] = mapped_column(Numeric)
+    first_at: Mapped[datetime] = mapped_column(Moment)
+    last_at: Mapped[datetime] = mapped_column(Moment)
+    ticks: Mapped[int] = mapped_column(Integer)
+
+
 class OracleQuote(Base):
     """What each source beside Pyth last said of a symbol. One row a symbol and source.
 

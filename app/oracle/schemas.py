@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -12,8 +12,9 @@ from app.core.http.pages import page_schema
 from app.core.http.schema import DecimalString, Hash32, StrictSchema, Text, Time, WholeString
 from app.core.paging import PageQuery
 from app.oracle.maths.price import WAD_DIGITS, as_decimal, confidence_bps
-from app.oracle.types.prices import Action, Price, Quote, Validity
+from app.oracle.types.prices import Action, Candle, Interval, Price, Quote, Validity
 from app.oracle.types.sources import Aggregate, Candidate, Flaw, NoPrice
+from app.oracle.types.updates import Window
 
 MAX_NAMES = 100
 FIRST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -102,20 +103,58 @@ class QuoteQuery(PageQuery):
     feed = fields.List(Hash32(), validate=validate.Length(max=MAX_NAMES))
 
 
-class HistoryQuery(PageQuery):
-    """Which stretch: from ≤ publish time < to."""
-
-    start = Time(data_key="from", load_default=FIRST)
+class _Stretch(StrictSchema):
     end = Time(data_key="to", load_default=None)
 
     @validates_schema
     def _ends_after_it_starts(self, data: dict[str, Any], **_: Any) -> None:
-        if data["end"] is not None and data["end"] < data["start"]:
+        if data["end"] is not None and data["start"] is not None and data["end"] < data["start"]:
             raise ValidationError("Before `from`.", "to")
+
+
+class HistoryQuery(_Stretch, PageQuery):
+    """Which stretch: from ≤ publish time < to."""
+
+    start = Time(data_key="from", load_default=FIRST)
+
+
+class StretchQuery(_Stretch):
+    """Which stretch: from ≤ time < to; `from` is an hour before `to` when left out."""
+
+    start = Time(data_key="from", load_default=None)
+
+
+class CandleQuery(HistoryQuery):
+    """How long a candle lasts, and which stretch: from ≤ opened_at < to."""
+
+    interval = Text(load_default=Interval.ONE_MINUTE, validate=validate.OneOf(list(Interval)))
+
+
+class CandleSchema(Schema):
+    """The prices of one interval, which is closed at its beginning and open at its end."""
+
+    opened_at = Time()
+    closes_at = Time()
+    open = DecimalString()
+    high = DecimalString()
+    low = DecimalString()
+    close = DecimalString()
+    ticks = fields.Integer(metadata={"description": "how many recorded prices fell into it"})
+    final = fields.Boolean(metadata={"description": "it is over, and no late price can change it any more"})
+
+
+class AverageSchema(Schema):
+    """A time-weighted average, rounded down to eighteen decimals."""
+
+    average = DecimalString()
+    prices = fields.Integer(metadata={"description": "of how many prices it is made"})
+    start = Time(data_key="from")
+    end = Time(data_key="to")
 
 
 QuotePage = page_schema(QuoteSchema)
 PricePage = page_schema(PriceSchema)
+CandlePage = page_schema(CandleSchema)
 
 
 def price_view(price: Price) -> dict[str, Any]:
@@ -179,3 +218,23 @@ def _source_view(one: Candidate) -> dict[str, Any]:
 
 def _from_wad(value: int | None) -> Decimal | None:
     return None if value is None else as_decimal(value, -WAD_DIGITS)
+
+
+def candle_view(candle: Candle, interval: Interval, window: Window, now: datetime) -> dict[str, Any]:
+    """A candle as CandleSchema dumps it."""
+    closes_at = candle.opened_at + timedelta(seconds=interval.seconds)
+    return {
+        "opened_at": candle.opened_at,
+        "closes_at": closes_at,
+        "open": candle.open,
+        "high": candle.high,
+        "low": candle.low,
+        "close": candle.close,
+        "ticks": candle.ticks,
+        "final": now - closes_at > timedelta(seconds=window.max_age_seconds),
+    }
+
+
+def average_view(average_wad: int, prices: int, start: datetime, end: datetime) -> dict[str, Any]:
+    """An average as AverageSchema dumps it."""
+    return {"average": as_decimal(average_wad, -WAD_DIGITS), "prices": prices, "start": start, "end": end}

@@ -15,7 +15,7 @@ from app.ops.maths.periods import Period
 from app.ops.services.partitions import drop_old, make_ahead
 from app.ops.services.prune import partitioned_tables
 from app.ops.types import PeriodLength
-from app.oracle.services.read import list_history
+from app.oracle.services.history import list_history
 from tests.fakes.hermes import SignedPrices
 from tests.oracle.conftest import Refresh, rows, wait_until_blocked
 from tests.oracle.updates import AT, BTC, NOW, message

@@ -176,6 +176,8 @@ TABLE = (
     Entry("GET", "/v1/events", "chain:read", 200),
     Entry("GET", "/v1/prices", "oracle:read", 200),
     Entry("GET", "/v1/prices/<path:name>", "oracle:read", 200, subject=subjects.feed),
+    Entry("GET", "/v1/prices/<path:name>/average", "oracle:read", 200, subject=subjects.feed),
+    Entry("GET", "/v1/candles/<path:name>", "oracle:read", 200, subject=subjects.feed),
     Entry("GET", "/v1/prices/<path:name>/history", "oracle:read", 200, subject=subjects.feed),
     Entry("GET", "/v1/markets", "perps:read", 200),
     Entry("GET", "/v1/markets/<protocol>/<market_id>", "perps:read", 200, subject=subjects.market),

@@ -21,6 +21,7 @@ def partitioned_tables(
     return (
         PartitionedTable("jobs_archive", "finished_at", PeriodLength.DAY, ahead=3, keep=archive_keep_days),
         PartitionedTable("oracle_prices", "publish_time", PeriodLength.MONTH, ahead=2, keep=price_keep_months),
+        PartitionedTable("oracle_candles", "opened_at", PeriodLength.MONTH, ahead=2, keep=price_keep_months),
         PartitionedTable("oracle_aggregates", "as_of", PeriodLength.DAY, ahead=3, keep=aggregate_keep_days),
     )
 

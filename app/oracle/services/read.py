@@ -12,7 +12,6 @@ from app.oracle.adapters.price_cache import PriceCache
 from app.oracle.errors import FeedUnknown
 from app.oracle.maths.validity import REFUSALS, sequencer_verdict, validities
 from app.oracle.queries import feeds as feed_queries
-from app.oracle.queries import prices as price_queries
 from app.oracle.queries.aggregates import latest_aggregates
 from app.oracle.queries.quotes import find_uptime
 from app.oracle.services.aggregate import find_aggregate
@@ -98,21 +97,6 @@ def list_quotes(
     quotes = get_quotes(session, rules=rules, now=now, names=names, cache=cache)
     left = sorted((found for found in quotes if key is None or found.feed.symbol > key[0]), key=_symbol)
     return page_of(left[: limit + 1], limit=limit, listing=LISTING, key=lambda found: (found.feed.symbol,))
-
-
-def list_history(
-    session: Session, name: str, *, start: datetime, end: datetime, cursor: str | None, limit: int
-) -> Page[Price]:
-    """A page of a feed's recorded prices with start ≤ publish time < end, newest first. O(limit + months).
-
-    Raises FeedUnknown, and InvalidInput for a bad cursor.
-    """
-    (known,) = get_feeds(session, [name])
-    listing = f"{LISTING}:{known.feed.id.hex()}"
-    key = decode_cursor(listing, (datetime,), cursor)
-    before = end if key is None else min(end, key[0])  # a feed has one price a publish time
-    found = price_queries.list_history(session, known.feed.id, start, before, limit + 1)
-    return page_of(found, limit=limit, listing=listing, key=lambda price: (price.publish_time,))
 
 
 def _symbol(found: Quote) -> str:

@@ -110,12 +110,16 @@ def _recorded(
 
 
 def record(session: Session, feeds: Mapping[bytes, Feed], prices: Iterable[Price]) -> Sequence[Price]:
-    """Write those prices that are newer than what is known, with an event each; returns them."""
+    """Write those prices that are newer than what is known, with an event each; returns them.
+
+    One that comes late, older than the latest, enters the history and its candles, and nothing else.
+    """
     by_feed = {price.feed: price for price in prices}
     known = feed_queries.lock_feeds(session, by_feed.keys())
-    newer = [by_feed[feed] for feed, latest in known.items() if latest is None or by_feed[feed].publish_time > latest]
-    if newer:
-        price_queries.record_prices(session, newer)
+    other = [by_feed[feed] for feed, latest in known.items() if by_feed[feed].publish_time != latest]
+    if other:
+        price_queries.record_prices(session, other)
+    newer = [price for price in other if (latest := known[price.feed]) is None or price.publish_time > latest]
     for price in newer:
         emit(session, TOPIC, "0x" + price.feed.hex(), price_event(feeds[price.feed], price))
     return newer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from app.oracle.types.sources import Aggregate
@@ -122,3 +123,32 @@ class Quote:
     price: Price | None
     validity: Mapping[Action, Validity]
     as_of: datetime
+
+
+class Interval(StrEnum):
+    """How long a candle lasts. Each divides the day, and begins with it in UTC."""
+
+    ONE_MINUTE = "1m"
+    FIVE_MINUTES = "5m"
+    QUARTER = "15m"
+    HALF_HOUR = "30m"
+    HOUR = "1h"
+    FOUR_HOURS = "4h"
+    DAY = "1d"
+
+    @property
+    def seconds(self) -> int:
+        """Its length."""
+        return int(self[:-1]) * {"m": 60, "h": 3600, "d": 86_400}[self[-1]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candle:
+    """A feed's recorded prices with opened_at ≤ publish time < opened_at + interval: exact decimals, and how many."""
+
+    opened_at: datetime
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    ticks: int
