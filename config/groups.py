@@ -30,6 +30,7 @@ class HttpSettings(Group):
     ip_limit: str = Field("300 per minute", description="requests per address, before authentication")
     key_limit: str = Field("1200 per minute", description="requests per principal, after authentication")
     login_limit: str = Field("10 per minute", description="sign-in attempts per address")
+    update_limit: str = Field("60 per minute", description="price updates and built transactions per principal")
     wait_max_seconds: int = Field(30, ge=1, description="the most `Prefer: wait` is honoured")
 
 
@@ -170,6 +171,7 @@ class OracleSettings(Group):
     margin: PriceRule = PriceRule()
     liquidate: LiquidatePriceRule = LiquidatePriceRule()
     funding: FundingPriceRule = FundingPriceRule()
+    update_cache_seconds: float = Field(1.0, ge=0, description="how long update data given to clients is shared")
     cache_seconds: int = Field(10, ge=0, description="how long a read may come from the cache; 0 turns it off")
     history_months: int = Field(24, ge=1, description="whole months of price history that are kept")
     sequencer: SequencerSettings = SequencerSettings()

@@ -60,6 +60,18 @@ class PerpsParts(Seeing):
         return self.sending()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Building:
+    """What filling in a trader's call needs. `update` fetches verified update data of exactly these feeds, `read` asks
+    a contract; both wait on the network.
+    """
+
+    protocols: tuple[PerpsProtocol, ...]
+    rules: Rules
+    update: Callable[[Collection[bytes]], TransactionUpdate]
+    read: Callable[[ContractCall], bytes]
+
+
 def quote_of(market: Market, update: TransactionUpdate, rules: Rules, now: datetime, around: Around) -> Quote:
     """The market's own price in the update, with what it is good for."""
     feed = Feed(market.terms.get_feed(), market.terms.symbol)

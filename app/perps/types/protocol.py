@@ -176,6 +176,14 @@ class KeeperSection(Section):
     gone: tuple[Name, ...] = ()
 
 
+class ClientSection(Section):
+    """The calls that traders make themselves, which we only fill in; each may be left out."""
+
+    open: CallRule | None = None
+    close: CallRule | None = None
+    collateral: CallRule | None = None
+
+
 class PerpsSection(Section):
     """The whole of `[perps]`."""
 
@@ -185,6 +193,7 @@ class PerpsSection(Section):
     funding: FundingSection
     decimals: DecimalsSection = DecimalsSection()
     keeper: KeeperSection | None = None
+    client: ClientSection = ClientSection()
     events: Annotated[tuple[EventRule, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
