@@ -13,6 +13,8 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
 from redis import Redis
 from sqlalchemy.orm import Session
 from web3.contract import Contract
@@ -25,6 +27,7 @@ from app.jobs.types import NewJob
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.oracle.jobs import AGGREGATE_PRICES
+from app.oracle.queries.gauges import GAUGES
 from app.oracle.services.aggregate import aggregate_prices, find_aggregate
 from app.oracle.services.read import get_quotes
 from app.oracle.types.prices import Action, Validity
@@ -160,6 +163,17 @@ def scene(
         yield made
 
 
+class _Gauges(CollectorRegistry):
+    """The oracle's gauges alone."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+
+    def collect(self) -> Iterator[Metric]:
+        yield from (gauge.read(self._session) for gauge in GAUGES)
+
+
 @pytest.fixture
 def known(scene: Scene, refresh: Refresh) -> None:
     """Pyth's price is recorded."""
@@ -202,7 +216,17 @@ def test_all_sources_become_one_price_that_the_api_explains(scene: Scene, get: C
     }
 
 
+def test_the_metrics_tell_of_sources_and_sequencer(scene: Scene) -> None:
+    scene.exchanges["kraken"].status = "maintenance"
+    scene.round()
+    told = generate_latest(_Gauges(scene.session)).decode()
+    assert 'watchkeeper_source_flawed{flaw="halted",source="kraken",symbol="BTC/USD"} 1.0' in told
+    assert 'watchkeeper_source_age_seconds{source="chainlink",symbol="BTC/USD"}' in told
+    assert f'watchkeeper_sequencer_up{{chain_id="{CHAIN_ID}"}} 1.0' in told
+
+
 def test_a_symbol_without_a_feed_of_pyths_still_has_its_aggregate(scene: Scene, get: Callable[[str], Any]) -> None:
+    rows(scene.session, "DELETE FROM oracle_candles RETURNING 1")
     rows(scene.session, "DELETE FROM oracle_prices RETURNING 1")
     rows(scene.session, "DELETE FROM oracle_feeds WHERE symbol = 'BTC/USD' RETURNING 1")
     scene.session.commit()

@@ -20,7 +20,7 @@ def follow_feeds(session: Session, markets: Sequence[Market]) -> None:
     for market in markets:
         feed = market.terms.price_feed
         if feed is not None and feed not in followed:
-            _follow(session, feed, f"{market.terms.base_token}/{market.terms.quote_token}")
+            _follow(session, feed, market.terms.pair)
             followed.add(feed)
 
 

@@ -74,6 +74,6 @@ class Building:
 
 def quote_of(market: Market, update: TransactionUpdate, rules: Rules, now: datetime, around: Around) -> Quote:
     """The market's own price in the update, with what it is good for."""
-    feed = Feed(market.terms.get_feed(), market.terms.symbol)
+    feed = Feed(market.terms.get_feed(), market.terms.pair)
     price = next((price for price in update.prices if price.feed == feed.id), None)
     return quote(FeedPrice(feed, price), rules, now, around)
