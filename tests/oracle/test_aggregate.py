@@ -253,6 +253,22 @@ def test_silent_sources_count_until_their_heartbeat_is_over_and_come_back_by_the
     assert scene.round(after=10).price_wad is not None
 
 
+def test_a_source_that_is_asked_no_more_is_forgotten(scene: Scene) -> None:
+    rows(
+        scene.session,
+        "INSERT INTO oracle_quotes (symbol, source, flaw, asked_at)"
+        " VALUES ('BTC/USD', 'mtgox', 'halted', now()) RETURNING 1",
+    )
+    scene.session.commit()
+    scene.round()
+    assert [source for (source,) in rows(scene.session, "SELECT source FROM oracle_quotes ORDER BY 1")] == [
+        "binance",
+        "chainlink",
+        "coinbase",
+        "kraken",
+    ]
+
+
 def test_a_market_that_halts_is_no_price_at_once(scene: Scene) -> None:
     scene.round()
     scene.exchanges["kraken"].status = "post_only"

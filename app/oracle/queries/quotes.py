@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -52,6 +52,12 @@ def put_quotes(session: Session, readings: Sequence[Reading], asked_at: datetime
             index_elements=["symbol", "source"], set_={name: statement.excluded[name] for name in told}
         )
     )
+
+
+def forget_quotes_but(session: Session, kept: Collection[tuple[str, str]]) -> None:
+    """Delete what sources said that are asked no more; `kept` are the (symbol, source) that are."""
+    place = tuple_(OracleQuote.symbol, OracleQuote.source)
+    session.execute(delete(OracleQuote).where(place.not_in(list(kept))))
 
 
 def find_uptime(session: Session, chain_id: int) -> Uptime | None:

@@ -45,6 +45,7 @@ def aggregate_prices(
         merged(known.get((one.symbol, one.source)), one, now, sources.rules.max_future_seconds) for one in readings
     ]
     quote_queries.put_quotes(session, standing, now)
+    quote_queries.forget_quotes_but(session, [(one.symbol, one.source) for one in standing])
     if uptime is not None:
         quote_queries.put_uptime(session, chain_id, uptime)
     by_source = {(one.symbol, one.source): one for one in standing}
