@@ -39,7 +39,7 @@ from app.oracle.adapters import from_settings as oracle_from_settings
 from app.oracle.adapters.recent_updates import RecentUpdates
 from app.oracle.queries.gauges import GAUGES as ORACLE_GAUGES
 from app.oracle.routes import BLUEPRINTS as ORACLE_BLUEPRINTS
-from app.oracle.services.read import get_quotes
+from app.oracle.services.read import aggregate_quotes, get_quotes
 from app.oracle.services.transaction import latest_update
 from app.perps.queries.gauges import GAUGES as PERPS_GAUGES
 from app.perps.routes import BLUEPRINTS as PERPS_BLUEPRINTS
@@ -101,7 +101,10 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
         "oracle": oracle,
         "perps": Seeing(
             protocols=perps,
-            quotes=lambda session, now: get_quotes(session, rules=oracle.rules, now=now, cache=oracle.cache),
+            quotes=lambda session, now: [
+                *get_quotes(session, rules=oracle.rules, now=now, cache=oracle.cache),
+                *aggregate_quotes(session, oracle.rules, now),
+            ],
         ),
         "perps_building": Building(
             protocols=perps,

@@ -27,7 +27,7 @@ from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
 from app.oracle.adapters import OracleParts
 from app.oracle.adapters import from_settings as oracle_from_settings
-from app.oracle.services.read import get_quotes
+from app.oracle.services.read import aggregate_quotes, get_quotes
 from app.oracle.services.transaction import latest_update
 from app.perps.adapters import caps_from
 from app.perps.services.parts import PerpsParts, Sending
@@ -113,7 +113,10 @@ class Runtime:
         return PerpsParts(
             protocols=self.perps_protocols,
             rules=oracle.rules,
-            quotes=lambda session, now: get_quotes(session, rules=oracle.rules, now=now),
+            quotes=lambda session, now: [
+                *get_quotes(session, rules=oracle.rules, now=now),
+                *aggregate_quotes(session, oracle.rules, now),
+            ],
             update=lambda feeds: latest_update(
                 oracle.source, feeds, trust=oracle.trust, window=oracle.window, clock=utc_now
             ),

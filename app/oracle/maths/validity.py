@@ -24,7 +24,7 @@ from app.oracle.errors import (
     SequencerStarting,
     SequencerUnknown,
 )
-from app.oracle.maths.price import BPS, as_wad, confidence_bps
+from app.oracle.maths.price import BPS, WAD_DIGITS, as_wad, confidence_bps
 from app.oracle.types.prices import Action, ActionRule, Around, Price, Rules, SequencerRule, Validity
 from app.oracle.types.sources import Aggregate, NoPrice, Uptime
 from app.oracle.types.updates import Window
@@ -119,6 +119,32 @@ def deviates(price: Price, aggregate: Aggregate, rule: ActionRule) -> bool:
         return False
     distance = abs(as_wad(price.price, price.expo) - aggregate.price_wad)
     return distance * BPS > rule.max_deviation_bps * aggregate.price_wad
+
+
+def aggregate_price(aggregate: Aggregate) -> Price | None:
+    """The aggregate as a price, which is as old as its round; None where the sources came to none."""
+    if aggregate.price_wad is None or aggregate.confidence_wad is None:
+        return None
+    return Price(
+        feed=b"",
+        price=aggregate.price_wad,
+        conf=aggregate.confidence_wad,
+        expo=-WAD_DIGITS,
+        publish_time=aggregate.as_of,
+        ema_price=aggregate.state.ema_wad or aggregate.price_wad,
+        ema_conf=0,
+        slot=0,
+        sequence=0,
+    )
+
+
+def aggregate_validities(
+    aggregate: Aggregate, rules: Rules, now: datetime, around: Around
+) -> Mapping[Action, Validity]:
+    """The verdicts on an aggregate that is used as the price itself."""
+    if aggregate.reason is NoPrice.JUMP_UNCONFIRMED:
+        return dict.fromkeys(rules.actions, around.sequencer or Validity.JUMP_UNCONFIRMED)
+    return validities(aggregate_price(aggregate), rules, now, around=Around(sequencer=around.sequencer))
 
 
 def sequencer_verdict(uptime: Uptime | None, rule: SequencerRule, now: datetime) -> Validity | None:

@@ -10,13 +10,19 @@ from sqlalchemy.orm import Session
 from app.core.paging import Page, decode_cursor, page_of
 from app.oracle.adapters.price_cache import PriceCache
 from app.oracle.errors import FeedUnknown
-from app.oracle.maths.validity import REFUSALS, sequencer_verdict, validities
+from app.oracle.maths.validity import (
+    REFUSALS,
+    aggregate_price,
+    aggregate_validities,
+    sequencer_verdict,
+    validities,
+)
 from app.oracle.queries import feeds as feed_queries
 from app.oracle.queries.aggregates import latest_aggregates
 from app.oracle.queries.quotes import find_uptime
 from app.oracle.services.aggregate import find_aggregate
 from app.oracle.services.feeds import get_feeds, select_feeds
-from app.oracle.types.prices import Action, Around, FeedPrice, Price, Quote, Rules, Validity
+from app.oracle.types.prices import AGGREGATE, Action, Around, Feed, FeedPrice, Price, Quote, Rules, Validity
 from app.oracle.types.sources import Aggregate
 
 LISTING = "oracle_prices"
@@ -56,6 +62,20 @@ def quote(known: FeedPrice, rules: Rules, now: datetime, around: Around) -> Quot
     """A feed's price with its validity for every action at `now`."""
     verdicts = validities(known.price, rules, now, symbol=known.feed.symbol, around=around)
     return Quote(known.feed, known.price, verdicts, as_of=now)
+
+
+def aggregate_quotes(session: Session, rules: Rules, now: datetime) -> Sequence[Quote]:
+    """The recent aggregates as quotes, for who has no other price; a symbol without one is left out. O(symbols)."""
+    if not rules.aggregated:
+        return ()
+    around = get_around(session, rules, now)
+    return [aggregate_quote(aggregate, rules, now, around) for aggregate in around.aggregates.values()]
+
+
+def aggregate_quote(aggregate: Aggregate, rules: Rules, now: datetime, around: Around) -> Quote:
+    """An aggregate as a quote, with its validity for every action at `now`."""
+    verdicts = aggregate_validities(aggregate, rules, now, around)
+    return Quote(Feed(b"", aggregate.symbol, AGGREGATE), aggregate_price(aggregate), verdicts, as_of=now)
 
 
 def get_detail(

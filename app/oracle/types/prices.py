@@ -10,6 +10,9 @@ from enum import StrEnum
 
 from app.oracle.types.sources import Aggregate
 
+AGGREGATE = "aggregate"
+"""The source of a quote that is made of all of a symbol's sources; its feed has no id."""
+
 
 class Action(StrEnum):
     """What somebody wants to do with a price; each has a rule of its own."""

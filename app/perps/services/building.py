@@ -91,9 +91,9 @@ def needed_for(order: Order) -> Action | None:
 
 def _priced(protocol: PerpsProtocol, markets: tuple[Market, ...], parts: Building) -> PricedUpdate:
     if protocol.section.price is None or any(market.terms.price_feed is None for market in markets):
-        raise ActionUnavailable(f"{protocol.name} has no price of its own.")
+        raise ActionUnavailable(f"{protocol.name} has no price that update data could be of.")
     update = parts.update(list(dict.fromkeys(market.terms.get_feed() for market in markets)))
-    contract = bytes.fromhex(protocol.section.price.contract[2:])
+    contract = protocol.section.price.get_contract()
     answer = parts.read(ContractCall(contract, encode_update_fee(update.data)))
     return PricedUpdate(
         chain_id=protocol.chain_id,

@@ -84,8 +84,8 @@ def _field_problems(
     identity = section.identity
     named = [*identity.market, *(identity.position if rule.effect in IDENTIFIED else ())]
     asked += [("event", name, IDENTITY_TYPES) for name in dict.fromkeys(named)]
-    if section.price is not None and rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
-        asked.append(("event", section.price.feed, FEED_TYPES))
+    if section.feed_field is not None and rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
+        asked.append(("event", section.feed_field, FEED_TYPES))
     for key, source, wanted in asked:
         where = f"perps.events.{place}.{key}: {rule.event}"
         argument = arguments.get(source)
@@ -101,7 +101,7 @@ def _keeper_problems(protocol: PerpsProtocol) -> Iterable[str]:
     keeper, identity = protocol.section.keeper, protocol.section.identity
     if keeper is None:
         return
-    by_market = {*identity.market, UPDATE_DATA}
+    by_market = {*identity.market, *([UPDATE_DATA] if protocol.section.feed_field else [])}
     yield from _call_problems(protocol, "keeper.liquidate", keeper.liquidate, by_market | set(identity.position))
     yield from _call_problems(protocol, "keeper.settle_funding", keeper.settle_funding, by_market)
 
@@ -113,8 +113,8 @@ def _client_problems(protocol: PerpsProtocol) -> Iterable[str]:
         call: CallRule | None = getattr(protocol.section.client, action)
         if call is None:
             continue
-        if protocol.section.price is None:
-            yield f"perps.client.{action}: without a price there is no update data to go with it."
+        if protocol.section.feed_field is None:
+            yield f"perps.client.{action}: without a price of Pyth's there is no update data to go with it."
         known = {*identity.market, UPDATE_DATA, *words, *(() if action is ClientAction.OPEN else identity.position)}
         yield from _call_problems(protocol, f"client.{action}", call, known)
 

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from app.chain.types.calls import ContractCall
 from app.core.errors import AppError
-from app.oracle.services.read import usable_price
-from app.oracle.types.prices import Action, Around
+from app.oracle.errors import PriceMissing
+from app.oracle.services.read import aggregate_quote, usable_price
+from app.oracle.types.prices import AGGREGATE, Action, Around, Rules
 from app.oracle.types.updates import TransactionUpdate
 from app.perps.maths.calls import encode_update_fee
 from app.perps.maths.units import WORD
@@ -62,10 +63,23 @@ def _fetch(
     sending: Sending,
     clock: Callable[[], datetime],
 ) -> MarketUpdate:
+    if protocol.section.get_price().source == AGGREGATE:
+        return _aggregated(protocol, market, action, around, parts.rules, clock())
     update = parts.update([market.terms.get_feed()])
     now = clock()
     price = usable_price(quote_of(market, update, parts.rules, now, around), action)
-    source = bytes.fromhex(protocol.section.get_price().contract[2:])
-    answer = sending.read(ContractCall(source, encode_update_fee(update.data)))
+    answer = sending.read(ContractCall(protocol.section.get_price().get_contract(), encode_update_fee(update.data)))
     view = market_view(market, protocol.section, price, now)
     return MarketUpdate(market, update, int.from_bytes(answer[:WORD], "big"), view)
+
+
+def _aggregated(
+    protocol: PerpsProtocol, market: Market, action: Action, around: Around, rules: Rules, now: datetime
+) -> MarketUpdate:
+    """The market at its pair's aggregate, with no data to send along and nothing to pay."""
+    aggregate = around.aggregates.get(market.terms.pair)
+    if aggregate is None:
+        raise PriceMissing(f"There is no recent aggregate of {market.terms.pair}.", feeds=[market.terms.pair])
+    price = usable_price(aggregate_quote(aggregate, rules, now, around), action)
+    view = market_view(market, protocol.section, price, now)
+    return MarketUpdate(market, TransactionUpdate(data=(), message_count=0, prices=(price,)), 0, view)
