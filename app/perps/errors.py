@@ -78,3 +78,9 @@ class KeeperUnavailable(Unavailable):
     """This deployment sends no transactions for that protocol."""
 
     code = "perps.keeper_unavailable"
+
+
+class ActionUnavailable(Conflict):
+    """The protocol's file does not describe that call."""
+
+    code = "perps.action_unavailable"

@@ -1,23 +1,32 @@
-"""`/v1/markets`, `/v1/positions`, `/v1/funding-rates`, `/v1/liquidations`: what the chain said, what it means now."""
+"""`/v1/markets`, `/v1/positions`, `/v1/funding-rates`, `/v1/liquidations`: what the chain said, what it means now;
+`/v1/price-updates`, `/v1/transactions/build`: what a trader's own transaction needs.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from flask import Response, current_app, jsonify, request
+from marshmallow import Schema
 
 from app.core.clock import utc_now
 from app.core.http.blueprint import Blueprint
-from app.core.http.guard import require
+from app.core.http.guard import current_principal, require
+from app.core.http.limits import spend_limit
 from app.core.http.pages import page_answer
 from app.core.http.unit_of_work import current_session
 from app.core.paging import Page
 from app.perps import schemas
 from app.perps.services import lists, shown
+from app.perps.services.building import build_call, get_price_update
 from app.perps.services.lists import Asked, Slice
-from app.perps.services.parts import Seeing
+from app.perps.services.parts import Building, Seeing
+from app.perps.services.shown_calls import show_call, show_update
+from app.perps.types.client import ClientAction, Order
 from app.perps.types.positions import PositionStatus
 
+PRICE_UPDATES = "price_updates"
+"""The limit's name."""
 LIVE_SECONDS = 1
 HISTORY_SECONDS = 10
 
@@ -92,6 +101,44 @@ def liquidations(query: dict[str, Any]) -> Response:
     """Liquidations, the newest first, whoever sent them."""
     page = lists.liquidations_page(current_session(), _timed(query), _slice(query))
     return _page(page, [shown.show_liquidation(one) for one in page.items], HISTORY_SECONDS)
+
+
+@blueprint.route("/price-updates", methods=["GET"])
+@require("perps:read")
+@blueprint.arguments(schemas.UpdateQuery, location="query")
+@blueprint.response(200, schemas.PriceUpdateSchema)
+def price_updates(query: dict[str, Any]) -> Response:
+    """Fresh signed update data of these markets' feeds for a transaction of one's own, and what the protocol's price
+    contract takes for it.
+    """
+    spend_limit(PRICE_UPDATES, current_principal().id)
+    found = get_price_update(current_session(), query["protocol"], query["market"], parts=_building())
+    return _uncached(schemas.PriceUpdateSchema(), show_update(found))
+
+
+@blueprint.route("/transactions/build", methods=["POST"])
+@require("perps:read")
+@blueprint.arguments(schemas.OrderSchema)
+@blueprint.response(200, schemas.BuiltCallSchema)
+def build(body: dict[str, Any]) -> Response:
+    """An unsigned call that opens or closes a position or changes its collateral, with fresh update data and its fee as
+    the value. Nothing is sent or kept; the trader's wallet adds gas and signs.
+    """
+    spend_limit(PRICE_UPDATES, current_principal().id)
+    order = Order(**{**body, "action": ClientAction(body["action"])})
+    built = build_call(current_session(), order, parts=_building(), clock=utc_now)
+    return _uncached(schemas.BuiltCallSchema(), show_call(built))
+
+
+def _building() -> Building:
+    building: Building = current_app.extensions["perps_building"]
+    return building
+
+
+def _uncached(schema: Schema, view: dict[str, Any]) -> Response:
+    answer = jsonify(schema.dump(view))
+    answer.cache_control.no_store = True
+    return answer
 
 
 def _seeing() -> Seeing:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from app.core.http.pages import page_schema
-from app.core.http.schema import Address, Text, Time, one_of
+from app.core.http.schema import Address, DecimalString, StrictSchema, Text, Time, WholeString, one_of
 from app.core.paging import PageQuery
+from app.perps.types.client import MAX_UPDATED, ClientAction
 from app.perps.types.health import Verdict
-from app.perps.types.positions import PositionStatus
+from app.perps.types.positions import PositionStatus, Side
 
 NAME = validate.Length(1, 40)
 KEY = validate.Length(1, 200)
+ORDER_FIELDS = {
+    ClientAction.OPEN: {"market", "side", "size", "collateral", "price_limit"},
+    ClientAction.CLOSE: {"position", "price_limit"},
+    ClientAction.COLLATERAL: {"position", "collateral_delta"},
+}
 MARKET = {"description": "a market's id, or its symbol"}
 
 
@@ -188,3 +195,79 @@ MarketPage = page_schema(MarketSchema)
 PositionPage = page_schema(PositionSchema)
 FundingRatePage = page_schema(FundingRateSchema)
 LiquidationPage = page_schema(LiquidationSchema)
+
+
+class UpdatePriceSchema(Schema):
+    """A price that the update data holds."""
+
+    feed = fields.String()
+    markets = fields.List(fields.String(), metadata={"description": "ids of the markets that asked for it"})
+    price = amount("of the feed")
+    confidence = amount("half the width of its interval")
+    published_at = fields.String(metadata={"format": "date-time"})
+
+
+class PriceUpdateSchema(Schema):
+    """Signed update data for the protocol's price contract."""
+
+    chain_id = fields.Integer()
+    contract = fields.String(metadata={"description": "the price contract"})
+    update_data = fields.List(
+        fields.String(), metadata={"description": "for `updatePriceFeeds`, or a call that takes it"}
+    )
+    fee_wei = WholeString(metadata={"description": "what the contract takes for it"})
+    prices = fields.List(fields.Nested(UpdatePriceSchema))
+
+
+class BuiltCallSchema(Schema):
+    """An unsigned call; who sends it adds gas, nonce and signature."""
+
+    chain_id = fields.Integer()
+    to = fields.String()
+    data = fields.String()
+    value_wei = WholeString(metadata={"description": "the update data's fee"})
+    expires_at = fields.String(metadata={"format": "date-time", "description": "then its price is too old"})
+    update = fields.Nested(PriceUpdateSchema)
+
+
+class UpdateQuery(StrictSchema):
+    """Whose prices: of the only protocol, and of all its markets, where nothing is said."""
+
+    protocol = Text(load_default=None, validate=NAME)
+    market = fields.List(
+        Text(validate=KEY), load_default=None, validate=validate.Length(1, MAX_UPDATED), metadata=MARKET
+    )
+
+
+class OrderSchema(StrictSchema):
+    """What to build: `open` needs market, side, size, collateral and price_limit; `close` position and price_limit;
+    `collateral` position and collateral_delta. Amounts are decimals in strings.
+    """
+
+    protocol = Text(required=True, validate=NAME)
+    action = Text(required=True, validate=one_of(*ClientAction))
+    market = Text(validate=KEY, metadata=MARKET)
+    position = Text(validate=KEY, metadata={"description": "a position's key"})
+    side = Text(validate=one_of(*Side))
+    size = DecimalString(validate=validate.Range(min=0, min_inclusive=False))
+    collateral = DecimalString(validate=validate.Range(min=0, min_inclusive=False))
+    price_limit = DecimalString(
+        validate=validate.Range(min=0), metadata={"description": "the worst price that is taken"}
+    )
+    collateral_delta = DecimalString(
+        validate=validate.NoneOf([Decimal(0)], error="Nothing to change."),
+        metadata={"description": "added; below zero taken out"},
+    )
+
+    @validates_schema
+    def _as_the_action_needs(self, data: dict[str, Any], **_: Any) -> None:
+        needed = ORDER_FIELDS[ClientAction(data["action"])]
+        given = data.keys() - {"protocol", "action"}
+        problems = {name: ["Missing for this action."] for name in needed - given}
+        problems |= {name: ["Not of this action."] for name in given - needed}
+        if problems:
+            raise ValidationError(problems)
+
+    @post_load
+    def _words(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {**data, "side": Side(data["side"])} if "side" in data else data

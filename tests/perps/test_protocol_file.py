@@ -101,6 +101,15 @@ def field(name: str, word: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("computed", "funding", "authority"), "perps.funding.authority"),
         (put("0x12", "price", "contract"), "perps.price.contract"),
         (put(1, "keeper", "bribe"), "perps.keeper.bribe: Extra inputs are not permitted"),
+        (put("shut", "client", "close", "function"), "perps.client.close: perp has no function shut of that many"),
+        (
+            put(["market_id", "luck"], "client", "close", "arguments"),
+            "perps.client.close: perp has no function close of",
+        ),
+        (
+            put(["position_id", "luck", "update_data"], "client", "close", "arguments"),
+            "perps.client.close: nothing is known as luck.",
+        ),
         (field("PositionOpened", "colour", "owner"), "an event of effect `open` has no ['colour']"),
         (lambda t: without("fields", "owner")(event(t, "PositionOpened")), "`open` needs ['owner']"),
         (

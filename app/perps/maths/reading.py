@@ -28,7 +28,8 @@ def read_into(changes: Changes, section: PerpsSection, rule: EventRule, args: Ma
     if "size" in values and rule.mode is Mode.ABSOLUTE and rule.effect is not Effect.TRADE:
         values["size"] = abs(values["size"])  # where the contract signs it, the sign is the side
     if rule.effect is Effect.MARKET:
-        feed = None if section.price is None else _feed(section.price.feed, args.get(section.price.feed))
+        source = section.feed_field
+        feed = None if source is None else _feed(source, args.get(source))
         changes.markets.append(MarketChange(market_id=market_id, place=place, terms=values, price_feed=feed))
     elif rule.effect is Effect.FUNDING:
         changes.funding.append(_funding(market_id, place, values))

@@ -14,7 +14,8 @@ from app.chain.types.calls import ContractCall, Rehearsal
 from app.core.db import release
 from app.core.errors import AppError
 from app.oracle.errors import PriceMissing
-from app.oracle.types import Action, Quote
+from app.oracle.services.read import get_around
+from app.oracle.types.prices import Action, Quote
 from app.perps.maths.health import judged
 from app.perps.maths.keeping import bonus_units, cost_wad, fate_of
 from app.perps.maths.units import scaled_wad
@@ -51,10 +52,12 @@ def prepare(
     Raises KeeperUnavailable, PriceMissing for the coin that pays for gas, and the node's failures.
     """
     markets = markets_by_id(session, protocol.name, {position.market_id for position in positions})
-    native_wad = native_price_wad(parts.quotes(session, clock()), parts.caps.native_feed)
+    now = clock()
+    native_wad = native_price_wad(parts.quotes(session, now), parts.caps.native_feed)
+    around = get_around(session, parts.rules, now)
     release(session)
     updates = fetch_updates(
-        protocol, markets.values(), action=Action.LIQUIDATE, parts=parts, sending=sending, clock=clock
+        protocol, markets.values(), action=Action.LIQUIDATE, around=around, parts=parts, sending=sending, clock=clock
     )
     prepared = [_prepared(protocol, position, updates.get(position.market_id)) for position in positions]
     rehearsals = iter(sending.rehearse([one.call for one in prepared if one.call is not None]))

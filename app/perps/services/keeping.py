@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.chain.services.transactions import list_live_subjects, plan_transaction
 from app.core.errors import AppError
 from app.core.logging import get_logger
-from app.oracle.types import Action
+from app.oracle.types.prices import Action
 from app.perps.maths.keeping import backoff_seconds
 from app.perps.maths.views import view_markets
 from app.perps.queries import keeper as queries

@@ -136,16 +136,30 @@ class MarginSection(Section):
 
 
 class PriceSection(Section):
-    """The protocol's own price: `feed` is the market event's field that names it, `contract` the one on chain that
-    takes the update data, by its source's public interface.
+    """The protocol's own price. `pyth`: `feed` is the market event's field that names it, `contract` the one on chain
+    that takes the update data, by its source's public interface. `aggregate`: what all sources of the market's pair
+    come to; its calls carry no update data.
 
     A position is judged over price ± confidence · `confidence_multiple` (1: the interval as published).
     """
 
-    source: Literal["pyth"] = "pyth"
-    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
-    feed: Name
+    source: Literal["pyth", "aggregate"] = "pyth"
+    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")] | None = None
+    feed: Name | None = None
     confidence_multiple: Annotated[Decimal, Field(ge=0, le=10)] = Decimal(1)
+
+    @model_validator(mode="after")
+    def _as_the_source_needs(self) -> PriceSection:
+        given = {self.contract is not None, self.feed is not None}
+        if given != {self.source == "pyth"}:
+            raise ValueError("`contract` and `feed` belong to the source `pyth`, and to it alone")
+        return self
+
+    def get_contract(self) -> bytes:
+        """The contract that takes the update data; only asked for where there is one."""
+        if self.contract is None:
+            raise ValueError("the price has no contract")
+        return bytes.fromhex(self.contract[2:])
 
 
 class FundingSection(Section):
@@ -178,6 +192,14 @@ class KeeperSection(Section):
     gone: tuple[Name, ...] = ()
 
 
+class ClientSection(Section):
+    """The calls that traders make themselves, which we only fill in; each may be left out."""
+
+    open: CallRule | None = None
+    close: CallRule | None = None
+    collateral: CallRule | None = None
+
+
 class PerpsSection(Section):
     """The whole of `[perps]`."""
 
@@ -187,6 +209,7 @@ class PerpsSection(Section):
     funding: FundingSection
     decimals: DecimalsSection = DecimalsSection()
     keeper: KeeperSection | None = None
+    client: ClientSection = ClientSection()
     events: Annotated[tuple[EventRule, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -206,6 +229,11 @@ class PerpsSection(Section):
             if self.margin.kind is MarginKind.ISOLATED and rule.effect is Effect.OPEN and isolated - rule.fields.keys():
                 raise ValueError(f"{rule.event}: under isolated margin an opening needs {sorted(isolated)}")
         return self
+
+    @property
+    def feed_field(self) -> str | None:
+        """The market event's field that names its feed; None where markets have none."""
+        return None if self.price is None else self.price.feed
 
     def get_price(self) -> PriceSection:
         """The protocol's own price; only asked for where there is one."""
