@@ -106,11 +106,14 @@ def test_a_stream_fails_when_it_ends_errs_or_lies(
 
 
 def test_comments_are_no_sign_of_life(hermes: FakeHermes) -> None:
-    alive = threading.Event()
+    over = threading.Event()
 
     def keep_alive() -> None:
-        while not alive.wait(0.02):
+        for _ in range(200):
+            if over.wait(0.02):
+                return
             hermes.send(b":\n\n")
+        hermes.send(None)
 
     thread = threading.Thread(target=keep_alive)
     thread.start()
@@ -118,7 +121,7 @@ def test_comments_are_no_sign_of_life(hermes: FakeHermes) -> None:
         with pytest.raises(SourceUnavailable, match="no update for"):
             next(Hermes(hermes.url).stream(FEEDS, silence_seconds=0.2))
     finally:
-        alive.set()
+        over.set()
         thread.join()
 
 
