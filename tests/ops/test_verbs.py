@@ -67,9 +67,11 @@ def test_the_verbs_find_the_running_stack(checkout: Path, running: StackProcess)
     assert refused.stderr.startswith("Watchkeeper already runs here")
     assert refused.stderr.count("\n") == 1
 
+    os.kill(running.popen.pid, signal.SIGSTOP)  # else it may have another running before anybody has looked
     os.kill(rows["cache"]["pid"], signal.SIGKILL)
-    running.wait_for("cache ended by itself")
     assert "DEAD" in manage(checkout, "status").stdout
+    os.kill(running.popen.pid, signal.SIGCONT)
+    running.wait_for("cache ended by itself")
 
 
 def test_logs_shows_the_ends(checkout: Path) -> None:
