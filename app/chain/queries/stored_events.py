@@ -38,6 +38,27 @@ BETWEEN = text(
 )
 
 
+# By block, so O(rows), of every contract set. Anonymous events have no topic to choose by: who reads them sorts them
+# out.
+END = text(
+    """
+    SELECT block_number FROM chain_events WHERE chain_id = :chain_id AND block_number >= :first
+    ORDER BY block_number, log_index LIMIT 1 OFFSET :rows - 1
+    """
+)
+
+TO_FOLD = text(
+    """
+    SELECT block_number, block_hash, log_index, transaction_hash, transaction_index, address, topic0, topic1, topic2,
+           topic3, data, mined_at
+    FROM chain_events
+    WHERE chain_id = :chain_id AND block_number BETWEEN :first AND :last
+      AND address = ANY(CAST(:addresses AS bytea[])) AND decode_error IS NULL
+    ORDER BY block_number, log_index
+    """
+)
+
+
 def logs_at(session: Session, chain_id: int, places: Iterable[tuple[bytes, int]]) -> Sequence[tuple[Log, datetime]]:
     """The logs that stand at these (block hash, log index), with when they were mined."""
     asked = list(places)
@@ -59,6 +80,20 @@ def logs_between(session: Session, contracts: ContractSet, first: int, last: int
         "topics": contracts.topics,
     }
     return [log_of(row) for row in session.execute(BETWEEN, values)]
+
+
+def end_of_batch(session: Session, chain_id: int, first: int, rows: int) -> int | None:
+    """The block in which the chain's first `rows` rows from block `first` on end; None for fewer of them. O(rows)."""
+    found: int | None = session.scalar(END, {"chain_id": chain_id, "first": first, "rows": rows})
+    return found
+
+
+def logs_to_fold(session: Session, contracts: ContractSet, first: int, last: int) -> Sequence[tuple[Log, datetime]]:
+    """The logs of the set's contracts in the blocks `first` to `last`, in the chain's order, with when they were mined;
+    those that do not fit their ABI stay out.
+    """
+    values = {"chain_id": contracts.chain_id, "first": first, "last": last, "addresses": contracts.addresses}
+    return [(log_of(row), row.mined_at) for row in session.execute(TO_FOLD, values)]
 
 
 def log_of(row: Row[Any]) -> Log:

@@ -1,4 +1,6 @@
-"""Reading a range of final blocks again, beside the live head: for rows that are missing, or contracts added late."""
+"""Reading a range of final blocks beside the live head: a chunk of a back-fill, or one that is read again because rows
+are missing or contracts were added late.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +8,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from app.chain.adapters.providers import Providers
-from app.chain.queries.cursors import drop_cursor
+from app.chain.maths.chunks import chunks_of
+from app.chain.queries import backfills
+from app.chain.queries.cursors import drop_cursors
 from app.chain.services.indexer import index
 from app.chain.services.work import Work
+from app.chain.types.backfills import Chunk
 from app.chain.types.blocks import ContractSet
 from app.chain.types.indexing import IndexReport
 
@@ -27,8 +32,8 @@ def backfill(
     """Read the blocks `first` to `last` as far as they are final, in steps; `progress` gets each step's report so far.
 
     Feeds no projections, since these take events in order. The range's cursor is forgotten once the end is reached, in
-    a transaction left open for the edge; until then an interrupted back-fill goes on where it was. The report's
-    `next_block` is past `last` when all is read.
+    a transaction left open for the edge, unless it is a plan's chunk: that plan forgets them all. Until then an
+    interrupted back-fill goes on where it was. The report's `next_block` is past `last` when all is read.
     """
     ranged = replace(
         work,
@@ -39,6 +44,11 @@ def backfill(
     while total.behind:
         progress(total)
         total.add(index(ranged, providers, last_block=last, final_only=True))
-    if total.next_block > last:
-        drop_cursor(work.session, ranged.contracts.chain_id, ranged.contracts.name)
+    if total.next_block > last and not _is_chunk(work, first, last):
+        drop_cursors(work.session, ranged.contracts.chain_id, [ranged.contracts.name])
     return total
+
+
+def _is_chunk(work: Work, first: int, last: int) -> bool:
+    plan = backfills.find(work.session, work.contracts.chain_id, work.contracts.name)
+    return plan is not None and Chunk(first, last) in chunks_of(plan)

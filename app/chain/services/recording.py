@@ -27,11 +27,12 @@ def record(
     """Write `window` from `cursor` on and commit; returns the cursor after it, the rows that are new, and how many
     events do not fit their ABI. `learned`: the size to ask this `provider` for from now on, where it changed.
 
-    Raises CursorMoved when somebody else moved the cursor meanwhile, and ForkSeen when blocks already kept differ from
+    While history is missing below the cursor no projection is fed: they take events in order. Raises CursorMoved when
+    somebody else moved the cursor meanwhile, and ForkSeen when blocks already kept differ from
     the window's: another contract set has seen another chain. Nothing is written then.
     """
     session, contracts = work.session, work.contracts.with_children(window.children)
-    projections = work.own_projections()
+    projections = () if cursor.lacks_history else work.own_projections()
     decoded, errors = decode(contracts, window) if projections else ([], check(contracts, window))
     cursors.lock_chain(session, contracts.chain_id)
     _same_chain(work, window)

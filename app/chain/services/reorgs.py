@@ -6,7 +6,7 @@ from app.chain import errors
 from app.chain.adapters.logs import read_headers
 from app.chain.adapters.rpc import Provider
 from app.chain.maths.forks import last_common, rewind_to, search_chunks
-from app.chain.queries import children, cursors, events, headers
+from app.chain.queries import backfills, children, cursors, events, headers
 from app.chain.services.work import Work
 from app.chain.types.indexing import Alarm, Cursor, Heads, Rewind
 from app.core.db import release
@@ -40,7 +40,8 @@ def heal(work: Work, provider: Provider, cursor: Cursor, heads: Heads) -> None:
 
 
 def rewind(work: Work, cursor: Cursor, from_block: int) -> None:
-    """Undo every block from `from_block` on: cursors, projections, events, children, headers; commits, all or nothing.
+    """Undo every block from `from_block` on: cursors, projections, what back-fills folded, events, children, headers;
+    commits, all or nothing.
 
     Raises CursorMoved when the cursor that the decision was made from has moved since.
     """
@@ -54,6 +55,7 @@ def rewind(work: Work, cursor: Cursor, from_block: int) -> None:
     for projection in work.all_projections():
         projection.rollback(session, chain_id, from_block)
     cursors.rewind(session, chain_id, from_block)
+    backfills.rewind(session, chain_id, from_block)
     headers.drop_headers(session, chain_id, from_block)
     work.commit()
 
