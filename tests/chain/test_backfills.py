@@ -61,6 +61,8 @@ def test_the_live_head_serves_today_s_events_at_once_and_nothing_is_folded_befor
     assert indexer.events() == [log for log in chain.logs() if log[0] > final]
     assert indexer.rows("SELECT start_block, next_block FROM chain_cursors") == [(final + 1, chain.head() + 1)]
     assert indexer.rows("SELECT * FROM test_moves") == []
+    chain.mine(2 * DEPTH)
+    catch_up(indexer)  # of the live head's own blocks some are final, too
     with Session(indexer.engine) as session:
         assert sets_without_history(session) == ["emitter"]
         require_history(session, ["another"])
@@ -164,8 +166,7 @@ def test_a_reorg_up_to_the_boundary_does_not_reach_into_a_chunk(
     grow(chain, 30)
     team.look()
     catch_up(indexer)
-    chunks = team.waiting()
-    for job in chunks[-2:]:
+    for job in team.waiting()[:2]:
         team.read(job)
     read = indexer.rows("SELECT name, next_block, tip_hash, rewinds FROM chain_cursors WHERE name <> 'emitter'")
     final = chain.head() - DEPTH
