@@ -293,12 +293,6 @@ class SetNotHalted(Conflict):
     code = "chain.set_not_halted"
 
 
-class HistoryInOrder(Conflict):
-    """Contracts that a factory makes are found block by block, so this set's history can only be read in order."""
-
-    code = "chain.history_in_order"
-
-
 class BackfillStopped(Conflict):
     """A chunk's job ended before its blocks were read; mend its cause and submit the plan again: it goes on."""
 

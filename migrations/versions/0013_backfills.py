@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("last_block", sa.BigInteger(), nullable=False),
         sa.Column("chunk_blocks", sa.BigInteger(), nullable=False),
         sa.Column("fold_block", sa.BigInteger(), nullable=False),
+        sa.Column("children_known", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "start_block <= first_block AND first_block <= last_block AND chunk_blocks >= 1"
             " AND fold_block >= start_block",

@@ -17,7 +17,6 @@ from app.chain.adapters.rpc import Provider
 from app.chain.services.audit import audit
 from app.chain.services.backfill import backfill
 from app.chain.services.history import require_history, sets_without_history
-from app.chain.types.blocks import Factory
 from app.chain.types.indexing import Finality, IndexOptions, RangeLimits
 from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, grow, once
 from tests.chain.emitter import Chain
@@ -291,15 +290,6 @@ def test_reading_a_range_again_beside_a_plan_keeps_no_cursor_of_it(chain: Chain,
         session.commit()
     assert indexer.rows("SELECT name FROM chain_cursors") == [("emitter",)]
     assert {event[0] for event in indexer.events()} <= set(range(2, 7))
-
-
-def test_a_set_with_factories_is_refused_in_a_sentence(chain: Chain, indexer: Indexer) -> None:
-    grow(chain, 10)
-    made = Factory("pool", {}, "pool", {})
-    with pytest.raises(errors.HistoryInOrder) as refused:
-        Team(replace(indexer, contracts=replace(indexer.contracts, factories=(made,)))).look()
-    assert "only be read in order" in refused.value.detail
-    assert indexer.rows("SELECT * FROM chain_cursors") == []
 
 
 def test_a_halted_set_is_not_planned(chain: Chain, indexer: Indexer, team: Team) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +66,12 @@ def test_what_is_read_is_counted_once(plan: Backfill, data: st.DataObject) -> No
     reads = {chunk: data.draw(st.integers(0, chunk.blocks)) for chunk in chunks[:5]}
     positions = {chunk: chunk.first_block + read if read else None for chunk, read in reads.items()}
     assert blocks_read(positions) == sum(reads.values())
+
+
+def test_the_first_of_two_rounds_is_half_of_the_reading() -> None:
+    half = Standing(chunks=2, chunks_done=1, blocks=10, blocks_read=5, live=1)
+    shares = [share_done(half, None, rounds=2, rounds_done=done) for done in (0, 1)]
+    assert shares == pytest.approx([0.225, 0.675])
 
 
 @given(st.integers(1, 10**6), st.data())

@@ -33,11 +33,11 @@ def blocks_read(chunks: Mapping[Chunk, int | None]) -> int:
     return sum(0 if next_block is None else next_block - chunk.first_block for chunk, next_block in chunks.items())
 
 
-def share_done(standing: Standing, left_to_fold: int | None) -> float:
-    """How much of a plan is done, from 0 to below 1: reading is nine tenths of it, folding the last.
+def share_done(standing: Standing, left_to_fold: int | None, *, rounds: int = 1, rounds_done: int = 0) -> float:
+    """How much of a plan is done, from 0 to below 1: reading, in so many rounds, is nine tenths of it, folding one.
 
     `left_to_fold`: blocks, None before folding has begun.
     """
     if left_to_fold is None:
-        return READING_SHARE * (standing.blocks_read / standing.blocks)
+        return READING_SHARE * ((rounds_done + standing.blocks_read / standing.blocks) / rounds)
     return READING_SHARE + (1 - READING_SHARE) * max(0.0, 1 - left_to_fold / standing.blocks)

@@ -123,6 +123,7 @@ class ChainBackfill(Base):
     last_block: Mapped[int] = mapped_column(BigInteger)
     chunk_blocks: Mapped[int] = mapped_column(BigInteger)
     fold_block: Mapped[int] = mapped_column(BigInteger)
+    children_known: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class ChainAlarm(Base):

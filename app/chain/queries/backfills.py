@@ -11,7 +11,7 @@ from app.chain.types.backfills import Backfill
 
 FIND = text(
     """
-    SELECT chain_id, contract_set, start_block, first_block, last_block, chunk_blocks, fold_block
+    SELECT chain_id, contract_set, start_block, first_block, last_block, chunk_blocks, fold_block, children_known
     FROM chain_backfills WHERE chain_id = :chain_id AND contract_set = :contract_set
     """
 )
@@ -27,10 +27,20 @@ FOLDED = text(
     "UPDATE chain_backfills SET fold_block = :fold_block WHERE chain_id = :chain_id AND contract_set = :contract_set"
 )
 
+CHILDREN = text(
+    """
+    UPDATE chain_backfills SET children_known = :children_known
+    WHERE chain_id = :chain_id AND contract_set = :contract_set
+    """
+)
+
+# Below the live head's start contracts may be gone, and others made: the chunks are read for creations first, again.
 REWIND = text(
     """
-    UPDATE chain_backfills SET fold_block = greatest(start_block, :from_block)
-    WHERE chain_id = :chain_id AND fold_block > :from_block
+    UPDATE chain_backfills
+    SET fold_block = least(fold_block, greatest(start_block, :from_block)),
+        children_known = CASE WHEN last_block < :from_block THEN children_known END
+    WHERE chain_id = :chain_id AND (fold_block > :from_block OR last_block >= :from_block)
     """
 )
 
@@ -54,6 +64,12 @@ def folded(session: Session, plan: Backfill, fold_block: int) -> None:
     """Note that the events below `fold_block` are in the projections."""
     values = {"chain_id": plan.chain_id, "contract_set": plan.contract_set, "fold_block": fold_block}
     session.execute(FOLDED, values)
+
+
+def know_children(session: Session, plan: Backfill, count: int) -> None:
+    """Note how many contracts are known as the chunks begin to be read for their events."""
+    values = {"chain_id": plan.chain_id, "contract_set": plan.contract_set, "children_known": count}
+    session.execute(CHILDREN, values)
 
 
 def rewind(session: Session, chain_id: int, from_block: int) -> None:

@@ -98,6 +98,13 @@ LEAP = text(
     """
 )
 
+RESTART = text(
+    """
+    UPDATE chain_cursors SET next_block = start_block, tip_hash = NULL, tip_at = NULL
+    WHERE chain_id = :chain_id AND name = ANY(:names)
+    """
+)
+
 BEGIN_AT = text("UPDATE chain_cursors SET start_block = :start_block WHERE chain_id = :chain_id AND name = :name")
 
 FIRST_START = text("SELECT min(start_block) FROM chain_cursors WHERE chain_id = :chain_id")
@@ -206,6 +213,11 @@ def leap(session: Session, cursor: Cursor, *, tip: Header) -> None:
         "tip_at": datetime.fromtimestamp(tip.timestamp, UTC),
     }
     session.execute(LEAP, values)
+
+
+def restart(session: Session, chain_id: int, names: Sequence[str]) -> None:
+    """Let these cursors read everything again; the rows stay. Only under the chain's lock."""
+    session.execute(RESTART, {"chain_id": chain_id, "names": list(names)})
 
 
 def begin_at(session: Session, cursor: Cursor, start_block: int) -> None:

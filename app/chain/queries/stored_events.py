@@ -38,8 +38,8 @@ BETWEEN = text(
 )
 
 
-# By block, so O(rows), of every contract set. Anonymous events have no topic to choose by: who reads them sorts them
-# out.
+# By block, so O(rows), of every contract set: who reads them sorts them out, for a set may have any number of
+# contracts, and anonymous events have no topic to choose by.
 END = text(
     """
     SELECT block_number FROM chain_events WHERE chain_id = :chain_id AND block_number >= :first
@@ -52,8 +52,7 @@ TO_FOLD = text(
     SELECT block_number, block_hash, log_index, transaction_hash, transaction_index, address, topic0, topic1, topic2,
            topic3, data, mined_at
     FROM chain_events
-    WHERE chain_id = :chain_id AND block_number BETWEEN :first AND :last
-      AND address = ANY(CAST(:addresses AS bytea[])) AND decode_error IS NULL
+    WHERE chain_id = :chain_id AND block_number BETWEEN :first AND :last AND decode_error IS NULL
     ORDER BY block_number, log_index
     """
 )
@@ -88,11 +87,11 @@ def end_of_batch(session: Session, chain_id: int, first: int, rows: int) -> int 
     return found
 
 
-def logs_to_fold(session: Session, contracts: ContractSet, first: int, last: int) -> Sequence[tuple[Log, datetime]]:
-    """The logs of the set's contracts in the blocks `first` to `last`, in the chain's order, with when they were mined;
+def logs_to_fold(session: Session, chain_id: int, first: int, last: int) -> Sequence[tuple[Log, datetime]]:
+    """The logs in the blocks `first` to `last`, of every contract set, in the chain's order, with when they were mined;
     those that do not fit their ABI stay out.
     """
-    values = {"chain_id": contracts.chain_id, "first": first, "last": last, "addresses": contracts.addresses}
+    values = {"chain_id": chain_id, "first": first, "last": last}
     return [(log_of(row), row.mined_at) for row in session.execute(TO_FOLD, values)]
 
 

@@ -14,7 +14,7 @@ from app.chain.adapters.providers import Providers
 from app.chain.jobs import BACKFILL
 from app.chain.maths.chunks import blocks_read, chunks_of
 from app.chain.queries import cursors
-from app.chain.services.backfill import range_of
+from app.chain.services.backfill import chunk_set, range_of
 from app.chain.services.indexer import index
 from app.chain.services.providers import pinned
 from app.chain.services.work import Work
@@ -85,7 +85,7 @@ def still_the_chain(work: Work, providers: Providers, plan: Backfill) -> bool:
         if cursor is None or cursor.tip_hash != end.hash
     ]
     for chunk in strays:
-        ranged = replace(work, contracts=range_of(work.contracts, *chunk))
+        ranged = replace(work, contracts=chunk_set(work.contracts, plan, chunk))
         index(ranged, providers, last_block=chunk.last_block, final_only=True)
     return not strays
 

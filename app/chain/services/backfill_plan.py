@@ -31,15 +31,13 @@ def open_plan(work: Work, providers: Providers, *, chunk_blocks: int) -> Backfil
     set stands above that already. Commits a new one.
 
     From then on the set's cursor goes on above the plan, and its events feed no projections until the plan's are
-    folded. Raises HistoryInOrder for a set with factories, SetHalted, ForkSeen, and the node's failures.
+    folded. Raises SetHalted, ForkSeen, and the node's failures.
     """
     session, contracts = work.session, work.contracts
     found = backfills.find(session, contracts.chain_id, contracts.name)
     release(session)
     if found is not None:
         return found
-    if contracts.factories:
-        raise errors.HistoryInOrder()
     last = _final_header(work, providers)
     if last is None:
         return None

@@ -8,24 +8,23 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from app.chain.queries.stored_events import logs_at, logs_to_fold
-from app.chain.services.children import with_known, with_those_at
+from app.chain.services.children import with_those_at
 from app.chain.types.blocks import ContractSet, Event, Log
 
 
 def read_events(session: Session, contracts: ContractSet, places: Iterable[tuple[bytes, int]]) -> list[Event]:
     """The events of `contracts` at these (block hash, log index) that are still in the chain, in its order."""
-    found = logs_at(session, contracts.chain_id, places)
-    return _decoded(with_those_at(session, contracts, (log.address for log, _ in found)), found)
+    return _of_set(session, contracts, logs_at(session, contracts.chain_id, places))
 
 
 def read_blocks(session: Session, contracts: ContractSet, first: int, last: int) -> list[Event]:
     """The events of `contracts` in the blocks `first` to `last`, in the chain's order."""
-    contracts = with_known(session, contracts, last)
-    return _decoded(contracts, logs_to_fold(session, contracts, first, last))
+    return _of_set(session, contracts, logs_to_fold(session, contracts.chain_id, first, last))
 
 
-def _decoded(contracts: ContractSet, found: Sequence[tuple[Log, datetime]]) -> list[Event]:
+def _of_set(session: Session, contracts: ContractSet, found: Sequence[tuple[Log, datetime]]) -> list[Event]:
     events: list[Event] = []
+    contracts = with_those_at(session, contracts, (log.address for log, _ in found))
     for log, mined_at in found:
         watched = contracts.find(log)
         if watched is not None:

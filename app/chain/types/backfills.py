@@ -25,6 +25,8 @@ class Backfill:
     `first_block`, and `first_block` to `last_block`, all final then, is cut into chunks of `chunk_blocks`.
 
     Events below `fold_block` are folded into the projections; the live head feeds none until they all are.
+    `children_known`: how many contracts that factories made up to `last_block` were known when the chunks began to be
+    read; None while the chunks are read for their creations only, and for a set without factories.
     """
 
     chain_id: int
@@ -34,6 +36,7 @@ class Backfill:
     last_block: int
     chunk_blocks: int
     fold_block: int
+    children_known: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
