@@ -82,11 +82,29 @@ def test_children_of_old_blocks_are_known_to_later_chunks_and_to_the_live_head(
         live(plant, dice)
         indexer.run()
 
-    told = [team.look()]
-    assert told[0].message.endswith("chunks are read for creations")
-    result = team.finish(seed, meanwhile).result
-    assert result is not None
+    team.finish(seed, meanwhile)
     assert_clean(indexer, clean, plant)
+
+
+def test_the_first_round_reads_creations_alone_and_the_second_knows_them_all(
+    plant: Plant, indexer: Indexer, team: Team
+) -> None:
+    grown(plant, 10)
+    catch_up(indexer)
+    stands = plant.chain.head() + 1
+    grown(plant, 25, seed=2)
+    final = plant.chain.head() - DEPTH
+    assert team.look().message.endswith("chunks are read for creations")
+    for job in team.waiting():
+        team.read(job)
+    assert {address for block, _, address in rows(indexer) if block >= stands} == {plant.address}
+    team.look()
+    made = [log for log in plant.logs() if log[2] == plant.address and log[0] <= final]
+    assert indexer.rows("SELECT children_known FROM chain_backfills") == [(len(made),)]
+    assert indexer.rows("SELECT count(*) FROM chain_children") == [(len(made),)]
+    team.look()
+    assert team.waiting()[0][1] == stands  # what was read before the plan was complete
+    assert not team.seen.message.endswith("for creations")
 
 
 def test_a_set_that_has_read_a_part_knows_its_children(

@@ -56,7 +56,8 @@ LOOKED = text(
     """
 )
 
-# Every set of the chain that went past :from_block stands before it again, on the header kept of the block below.
+# Every set of the chain that went past :from_block stands before it again, on the header kept of the block below; one
+# that has leapt, and read nothing since, may stand on a block that is gone.
 REWIND = text(
     """
     UPDATE chain_cursors c
@@ -67,7 +68,7 @@ REWIND = text(
       ON below.chain_id = self.chain_id AND below.number = greatest(self.start_block, :from_block) - 1
      AND self.start_block < :from_block
     WHERE c.chain_id = :chain_id AND self.chain_id = c.chain_id AND self.name = c.name AND c.next_block > :from_block
-      AND c.next_block > c.start_block
+      AND (c.next_block > c.start_block OR c.tip_hash IS NOT NULL)
     """
 )
 

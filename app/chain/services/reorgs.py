@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.chain import errors
 from app.chain.adapters.logs import read_headers
 from app.chain.adapters.rpc import Provider
-from app.chain.maths.forks import last_common, rewind_to, search_chunks
+from app.chain.maths.forks import last_common, rewind_to, search_chunks, without_gap
 from app.chain.queries import backfills, children, cursors, events, headers
 from app.chain.services.work import Work
 from app.chain.types.indexing import Alarm, Cursor, Heads, Rewind
@@ -74,12 +74,15 @@ def _belief(work: Work, cursor: Cursor) -> tuple[dict[int, bytes], int, int | No
 
 
 def _compare(provider: Provider, believed: dict[int, bytes], head_block: int) -> dict[int, bytes]:
-    """The node's hashes at the numbers we know, from its head down, as far as it takes to find a common block."""
+    """The node's hashes at the numbers we know, from its head down, as far as it takes to find a common block; all of
+    them where those leave gaps.
+    """
     numbers = [number for number in believed if number <= head_block]
+    one_run = without_gap(numbers)
     node: dict[int, bytes] = {}
     for chunk in search_chunks(numbers):
         node |= {header.number: header.hash for header in read_headers(provider, chunk)}
-        if last_common(believed, node) is not None:
+        if one_run and last_common(believed, node) is not None:
             break
     return node
 
