@@ -9,15 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.chain.errors import NodeBehind, NodeInconsistent
-from app.chain.maths.forks import (
-    check_window,
-    final_block,
-    last_common,
-    parse_finality,
-    rewind_to,
-    search_chunks,
-    without_gap,
-)
+from app.chain.maths.forks import check_window, final_block, last_common, parse_finality, rewind_to, search_chunks
 from app.chain.types.blocks import Header, Log
 from app.chain.types.indexing import Finality, Rewind
 
@@ -126,11 +118,3 @@ def test_finality() -> None:
     for bad in ("depth:-1", "depth:", "12", "tag ", "depth:٣"):
         with pytest.raises(ValueError, match="finality must be"):
             parse_finality(bad)
-
-
-@pytest.mark.parametrize(
-    ("numbers", "expected"),
-    [([], True), ([7], True), ([9, 8, 7], True), ([9, 8, 7, 0], True), ([9, 7, 6, 0], False), ([9, 8, 6, 5], False)],
-)
-def test_a_gap_is_told_from_the_first_block_that_is_always_kept(numbers: list[int], expected: bool) -> None:
-    assert without_gap(numbers) is expected

@@ -62,16 +62,6 @@ def search_chunks(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
         yield numbers[start:]
 
 
-def without_gap(numbers: Sequence[int]) -> bool:
-    """True when `numbers`, newest first, are one run of blocks, but for the last: the first block ever is always kept.
-
-    Only then does a block that agrees prove those below it. A back-fill leaves gaps, and what was read on their two
-    sides at different times need not be one chain.
-    """
-    run = numbers[:-1]
-    return not run or run[0] - run[-1] == len(run) - 1
-
-
 def last_common(believed: Mapping[int, bytes], node: Mapping[int, bytes]) -> int | None:
     """The highest number at which both agree, below every number at which they differ; None when none is known.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.chain import errors
 from app.chain.adapters.logs import read_headers
 from app.chain.adapters.rpc import Provider
-from app.chain.maths.forks import last_common, rewind_to, search_chunks, without_gap
+from app.chain.maths.forks import last_common, rewind_to, search_chunks
 from app.chain.queries import backfills, children, cursors, events, headers
 from app.chain.services.work import Work
 from app.chain.types.indexing import Alarm, Cursor, Heads, Rewind
@@ -26,10 +26,9 @@ def heal(work: Work, provider: Provider, cursor: Cursor, heads: Heads) -> None:
     faster, and NodeBehind for a node that merely lags.
     """
     believed, start_block, final_block = _belief(work, cursor)
+    node = _compare(provider, believed, heads.head.number, cursor.next_block - 1)
     try:
-        found = rewind_to(
-            believed, _compare(provider, believed, heads.head.number), start_block=start_block, final_block=final_block
-        )
+        found = rewind_to(believed, node, start_block=start_block, final_block=final_block)
     except errors.NodeBehind as behind:
         work.alarm(_alarm(work, NODE_BEHIND, provider.name, head_block=heads.head.number, final_block=final_block))
         raise behind
@@ -73,16 +72,17 @@ def _belief(work: Work, cursor: Cursor) -> tuple[dict[int, bytes], int, int | No
     return newest_first, cursor.start_block if start is None else start, final
 
 
-def _compare(provider: Provider, believed: dict[int, bytes], head_block: int) -> dict[int, bytes]:
-    """The node's hashes at the numbers we know, from its head down, as far as it takes to find a common block; all of
-    them where those leave gaps.
+def _compare(provider: Provider, believed: dict[int, bytes], head_block: int, tip_block: int) -> dict[int, bytes]:
+    """The node's hashes at the numbers we know, from its head down, as far as it takes to find a common block.
+
+    At least down to the cursor's own `tip_block`, where the fork showed itself: what a back-fill read above that, at
+    another time, may be the node's chain already, and agree.
     """
     numbers = [number for number in believed if number <= head_block]
-    one_run = without_gap(numbers)
     node: dict[int, bytes] = {}
     for chunk in search_chunks(numbers):
         node |= {header.number: header.hash for header in read_headers(provider, chunk)}
-        if one_run and last_common(believed, node) is not None:
+        if chunk[-1] <= tip_block and last_common(believed, node) is not None:
             break
     return node
 
