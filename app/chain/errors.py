@@ -297,6 +297,18 @@ class SetNotHalted(Conflict):
     code = "chain.set_not_halted"
 
 
+class BackfillStopped(Conflict):
+    """A chunk's job ended before its blocks were read; mend its cause and submit the plan again: it goes on."""
+
+    code = "chain.backfill_stopped"
+
+
+class HistoryMissing(Unavailable):
+    """History is still being read: what is folded from events is not the truth yet."""
+
+    code = "chain.history_missing"
+
+
 class AlarmNotFound(NotFound):
     """There is no such alarm."""
 

@@ -89,7 +89,7 @@ def position(protocol: str, key: str) -> Response:
 @blueprint.response(200, schemas.FundingRatePage)
 def funding_rates(query: dict[str, Any]) -> Response:
     """Settled funding, the newest first; what accrues meanwhile is the market's `provisional_funding`."""
-    page = lists.funding_page(current_session(), _timed(query), _slice(query))
+    page = lists.funding_page(current_session(), _timed(query), _slice(query), seeing=_seeing())
     return _page(page, [shown.show_funding(row) for row in page.items], HISTORY_SECONDS)
 
 
@@ -99,7 +99,7 @@ def funding_rates(query: dict[str, Any]) -> Response:
 @blueprint.response(200, schemas.LiquidationPage)
 def liquidations(query: dict[str, Any]) -> Response:
     """Liquidations, the newest first, whoever sent them."""
-    page = lists.liquidations_page(current_session(), _timed(query), _slice(query))
+    page = lists.liquidations_page(current_session(), _timed(query), _slice(query), seeing=_seeing())
     return _page(page, [shown.show_liquidation(one) for one in page.items], HISTORY_SECONDS)
 
 

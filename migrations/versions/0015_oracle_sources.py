@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 revision = "0015_oracle_sources"
-down_revision = "0012_nodes"
+down_revision = "0013_backfills"
 branch_labels = None
 depends_on = None
 

@@ -21,16 +21,14 @@ from contracts.deploy import Deployment
 from contracts.feeds import FEEDS
 from contracts.markets import WAD
 from tasks.base import process_message
-from tasks.chain import index_head, watch_transactions
+from tasks.chain import index_head, plan_backfill, watch_transactions
 from tasks.oracle import aggregate, refresh
 from tasks.perps import check, liquidate, scan, settle_funding
 from tasks.runtime import Runtime
 from tests.contracts.exchange import NO_LIMIT_DOWN, NO_LIMIT_UP, wad
 
-TASKS = {
-    task.name: task
-    for task in (index_head, watch_transactions, refresh, aggregate, check, liquidate, scan, settle_funding)
-}
+KNOWN = (index_head, plan_backfill, watch_transactions, refresh, aggregate, check, liquidate, scan, settle_funding)
+TASKS = {task.name: task for task in KNOWN}
 NAME = "watchkeeper_perps"
 BTC, ETH, SOL = "1", "2", "3"
 GAS = 3_000_000

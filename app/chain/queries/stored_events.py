@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,34 @@ BETWEEN = text(
 )
 
 
+# By block, so O(rows), of every contract set: who reads them sorts them out, for a set may have any number of
+# contracts, and anonymous events have no topic to choose by.
+END = text(
+    """
+    SELECT block_number FROM chain_events WHERE chain_id = :chain_id AND block_number >= :first
+    ORDER BY block_number, log_index LIMIT 1 OFFSET :rows - 1
+    """
+)
+
+TO_FOLD = text(
+    """
+    SELECT block_number, block_hash, log_index, transaction_hash, transaction_index, address, topic0, topic1, topic2,
+           topic3, data, mined_at
+    FROM chain_events
+    WHERE chain_id = :chain_id AND block_number BETWEEN :first AND :last AND decode_error IS NULL
+    ORDER BY block_number, log_index
+    """
+)
+
+# By primary key, so O(places).
+REFUSE = text(
+    """
+    UPDATE chain_events SET decode_error = :reason
+    WHERE chain_id = :chain_id AND block_hash = :block_hash AND log_index = :log_index
+    """
+)
+
+
 def logs_at(session: Session, chain_id: int, places: Iterable[tuple[bytes, int]]) -> Sequence[tuple[Log, datetime]]:
     """The logs that stand at these (block hash, log index), with when they were mined."""
     asked = list(places)
@@ -60,6 +88,29 @@ def logs_between(session: Session, contracts: ContractSet, first: int, last: int
         "addresses": contracts.addresses,
     }
     return [log_of(row) for row in session.execute(BETWEEN, values)]
+
+
+def end_of_batch(session: Session, chain_id: int, first: int, rows: int) -> int | None:
+    """The block in which the chain's first `rows` rows from block `first` on end; None for fewer of them. O(rows)."""
+    found: int | None = session.scalar(END, {"chain_id": chain_id, "first": first, "rows": rows})
+    return found
+
+
+def logs_to_fold(session: Session, chain_id: int, first: int, last: int) -> Sequence[tuple[Log, datetime]]:
+    """The logs in the blocks `first` to `last`, of every contract set, in the chain's order, with when they were mined;
+    those that do not fit their ABI stay out.
+    """
+    values = {"chain_id": chain_id, "first": first, "last": last}
+    return [(log_of(row), row.mined_at) for row in session.execute(TO_FOLD, values)]
+
+
+def mark_refused(session: Session, chain_id: int, reasons: Mapping[tuple[bytes, int], str]) -> None:
+    """Note of the rows at these (block hash, log index) why they cannot be folded in."""
+    values = [
+        {"chain_id": chain_id, "block_hash": block_hash, "log_index": log_index, "reason": reason}
+        for (block_hash, log_index), reason in reasons.items()
+    ]
+    session.execute(REFUSE, values)
 
 
 def log_of(row: Row[Any]) -> Log:

@@ -37,7 +37,8 @@ SECOND_PROVIDER, RECEIPTS = "second_provider", "receipts"
 
 
 def audit(work: Work, providers: Providers, *, blocks: int) -> RangeAudit | None:
-    """Audit the next `blocks` final blocks of `work.contracts`, after the last ones audited; None while none is final.
+    """Audit the next `blocks` final blocks of `work.contracts`, after the last ones audited; None while none is final,
+    and while history is missing: what is found then would be folded out of order.
 
     The last configured provider in good standing is asked, so that of several it is not the one that ticks prefer; a
     sole one is asked for the receipts of every block that may hold a watched log. Rows that are missing are written.
@@ -84,7 +85,7 @@ def audit(work: Work, providers: Providers, *, blocks: int) -> RangeAudit | None
 def _next_range(work: Work, blocks: int) -> tuple[int, int] | None:
     session, contracts = work.session, work.contracts
     cursor = cursors.find_cursor(session, contracts.chain_id, contracts.name)
-    if cursor is None or cursor.final_block is None:
+    if cursor is None or cursor.final_block is None or cursor.lacks_history:
         return None
     end = min(cursor.final_block, cursor.next_block - 1)
     if end < cursor.start_block:

@@ -11,7 +11,7 @@ from app.chain.queries import children, cursors, events, headers
 from app.chain.queries.range_sizes import keep_size
 from app.chain.services.children import protocol_of
 from app.chain.services.work import Work
-from app.chain.types.blocks import ContractSet, Event
+from app.chain.types.blocks import ContractSet, Event, Log
 from app.chain.types.indexing import Alarm, Cursor, RangeSize, Window
 
 
@@ -28,11 +28,13 @@ def record(
     """Write `window` from `cursor` on and commit; returns the cursor after it, the rows that are new, and how many
     events do not fit their ABI. `learned`: the size to ask this `provider` for from now on, where it changed.
 
-    Raises CursorMoved when somebody else moved the cursor meanwhile, and ForkSeen when blocks already kept differ from
-    the window's: another contract set has seen another chain. Nothing is written then.
+    While history is missing below the cursor no projection is fed: they take events in order. Raises CursorMoved when
+    somebody else moved the cursor meanwhile, and ForkSeen when blocks already kept differ from the window's: another
+    contract set has seen another chain. Nothing is written then.
     """
     contracts = work.contracts.with_children(window.children)
-    found = decode(contracts, window) if work.own_projections() else ([], check(contracts, window))
+    folded = work.own_projections() and not cursor.lacks_history
+    found = decode(contracts, window) if folded else ([], check(contracts, window))
     write = partial(
         _write,
         work,
@@ -145,19 +147,23 @@ def _same_chain(work: Work, window: Window) -> None:
             raise ForkSeen(f"Block {header.number} differs from the one kept.", block_number=header.number)
 
 
-def _malformed(contracts: ContractSet, window: Window, errors: dict[int, str]) -> Sequence[Alarm]:
+def _malformed(contracts: ContractSet, window: Window, errors: Mapping[int, str]) -> Sequence[Alarm]:
     """One alarm a contract and event that did not fit, however many of it there were."""
     alarms: dict[str, Alarm] = {}
     for place, reason in errors.items():
         log = window.logs[place]
         watched = contracts.find(log)
         subject = f"{watched.contract}.{watched.name}" if watched else contracts.name
-        detail = {"block_number": log.block_number, "log_index": log.log_index, "reason": reason}
-        alarms[subject] = Alarm(
-            chain_id=contracts.chain_id,
-            contract_set=contracts.name,
-            kind="malformed_event",
-            subject=subject,
-            detail=detail,
-        )
+        alarms[subject] = malformed_alarm(contracts, log, subject, reason)
     return list(alarms.values())
+
+
+def malformed_alarm(contracts: ContractSet, log: Log, subject: str, reason: str) -> Alarm:
+    """An event that does not fit its ABI, or that a projection cannot fold in."""
+    return Alarm(
+        chain_id=contracts.chain_id,
+        contract_set=contracts.name,
+        kind="malformed_event",
+        subject=subject,
+        detail={"block_number": log.block_number, "log_index": log.log_index, "reason": reason},
+    )

@@ -1,20 +1,29 @@
-"""Events read back from the tables, decoded: what a projection folds again after a reorg."""
+"""Events read back from the tables, decoded: what a projection folds after a back-fill, and again after a reorg."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from app.chain.queries.stored_events import logs_at
+from app.chain.queries.stored_events import logs_at, logs_to_fold
 from app.chain.services.children import with_those_at
-from app.chain.types.blocks import ContractSet, Event
+from app.chain.types.blocks import ContractSet, Event, Log
 
 
 def read_events(session: Session, contracts: ContractSet, places: Iterable[tuple[bytes, int]]) -> list[Event]:
     """The events of `contracts` at these (block hash, log index) that are still in the chain, in its order."""
+    return _of_set(session, contracts, logs_at(session, contracts.chain_id, places))
+
+
+def read_blocks(session: Session, contracts: ContractSet, first: int, last: int) -> list[Event]:
+    """The events of `contracts` in the blocks `first` to `last`, in the chain's order."""
+    return _of_set(session, contracts, logs_to_fold(session, contracts.chain_id, first, last))
+
+
+def _of_set(session: Session, contracts: ContractSet, found: Sequence[tuple[Log, datetime]]) -> list[Event]:
     events: list[Event] = []
-    found = logs_at(session, contracts.chain_id, places)
     contracts = with_those_at(session, contracts, (log.address for log, _ in found))
     for log, mined_at in found:
         watched = contracts.find(log)

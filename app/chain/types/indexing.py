@@ -87,10 +87,10 @@ class IndexOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """Where a contract set stands: everything below `next_block` is in the tables.
+    """Where a contract set stands: everything from `start_block` to below `next_block` is in the tables.
 
     `tip_hash` is the hash of block `next_block - 1`, None before the first range. `final_block` is the highest block
-    that was ever called final.
+    that was ever called final. `lacks_history`: a back-fill still reads below `start_block`, so that projections wait.
     """
 
     chain_id: int
@@ -102,6 +102,7 @@ class Cursor:
     head_block: int | None
     final_block: int | None
     halted_reason: str | None
+    lacks_history: bool
 
     @property
     def tip_block(self) -> int | None:

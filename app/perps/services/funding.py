@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from app.chain.services.history import sets_without_history
 from app.chain.services.transactions import plan_transaction
 from app.core.db import release
 from app.core.errors import AppError
@@ -36,11 +37,13 @@ def fan_out(
 ) -> list[UUID]:
     """Queue the settlement of every market of the named protocol, or of all; returns the jobs. Commits with the caller,
     so a round that is repeated after a crash has queued nothing before. O(markets). A deployment without a key has
-    nothing to queue, and neither has a protocol without a keeper's calls.
+    nothing to queue, and neither has a protocol without a keeper's calls, or one whose history is being read: its
+    markets are not known.
     """
     if parts.sending is None:
         return []
     protocols = parts.protocols if name is None else (get_protocol(parts.protocols, name),)
+    unread = sets_without_history(session)
     jobs = [
         NewJob(
             kind=KIND,
@@ -49,7 +52,7 @@ def fan_out(
             slot_at=slot_at,
         )
         for protocol in protocols
-        if protocol.section.keeper is not None
+        if protocol.section.keeper is not None and protocol.name not in unread
         for market in list_markets(session, protocol.name)
     ]
     return [queued for queued in enqueue_all(session, jobs) if isinstance(queued, UUID)]

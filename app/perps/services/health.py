@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from app.chain.services.history import require_history
 from app.oracle.types.prices import Action
 from app.perps.errors import HealthUnknown, MarketNotFound, PositionNotFound
 from app.perps.maths.health import CROSS_MARGIN, ENDED, judged
@@ -49,8 +50,9 @@ def check_health(
 ) -> Checked:
     """The health of one of the three, with the contract's own word on what the price is too wide to tell.
 
-    Raises what the three checks raise, and the node's failures.
+    Raises what the three checks raise, HistoryMissing, and the node's failures.
     """
+    require_whole(session, parts, protocol)
     now = clock()
     if account is not None:
         checked = check_account(session, account, seeing=parts, now=now)
@@ -59,6 +61,14 @@ def check_health(
     else:
         checked = check_market(session, protocol or "", market or "", seeing=parts, now=now)
     return _ask_the_contract(session, checked, parts=parts, clock=clock)
+
+
+def require_whole(session: Session, seeing: Seeing, protocol: str | None) -> None:
+    """Raises HistoryMissing while the named protocol, or, without a name, any that is followed, lacks events: what is
+    folded from the others is nothing to judge or to show.
+    """
+    names = [one.name for one in seeing.protocols]
+    require_history(session, names if protocol is None else [protocol])
 
 
 def get_position(session: Session, protocol: str, key: str) -> Position:

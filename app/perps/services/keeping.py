@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from app.chain.services.history import sets_without_history
 from app.chain.services.transactions import list_live_subjects, plan_transaction
 from app.core.errors import AppError
 from app.core.logging import get_logger
@@ -28,6 +29,7 @@ from app.perps.types.keeper import LIQUIDATE, Attempt, Fate, ScanReport, subject
 from app.perps.types.protocol import PerpsProtocol
 
 log = get_logger(__name__)
+HISTORY_MISSING = "history_missing"
 
 
 def scan_and_liquidate(
@@ -41,13 +43,15 @@ def scan_and_liquidate(
 ) -> ScanReport:
     """Look for endangered positions at the latest recorded prices and liquidate those for which that is right.
 
-    A market without a usable price is left out, and named. Positions whose liquidation is under way or backs off are
-    passed over; at most the cap's number is tried, the most urgent first. Commits, through `commit`, what it planned
-    before anything is sent. A deployment that cannot send for the protocol only says what it sees. Raises PriceMissing
-    for the gas coin, and the node's failures.
+    A market without a usable price is left out, and named; so are all while the protocol's history is read. Positions
+    whose liquidation is under way or backs off are passed over; at most the cap's number is tried, the most urgent
+    first. Commits, through `commit`, what it planned before anything is sent. A deployment that cannot send for the
+    protocol only says what it sees. Raises PriceMissing for the gas coin, and the node's failures.
     """
     now = clock()
     markets = list_markets(session, protocol.name)
+    if protocol.name in sets_without_history(session):
+        return ScanReport(0, {market.market_id: HISTORY_MISSING for market in markets}, (), False)
     views = view_markets([protocol], markets, parts.quotes(session, now), action=Action.LIQUIDATE, now=now)
     candidates = scan(
         session,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.core.errors import AppError
 from app.perps.errors import LiquidationRefused, NotProfitable, PositionEnded, PositionHealthy
 from app.perps.services.attempts import prepare
-from app.perps.services.health import get_position
+from app.perps.services.health import get_position, require_whole
 from app.perps.services.keeping import record
 from app.perps.services.parts import PerpsParts
 from app.perps.services.protocols import get_protocol
@@ -39,9 +39,10 @@ def plan_liquidation(
     """Plan the liquidation of one position, if it is right at fresh prices; returns the intent, which is not sent yet.
 
     Raises ProtocolNotFound, PositionNotFound, PositionEnded, PositionHealthy, NotProfitable, LiquidationRefused,
-    KeeperUnavailable, the oracle's and the node's failures.
+    KeeperUnavailable, HistoryMissing, the oracle's and the node's failures.
     """
     protocol, sending = get_protocol(parts.protocols, protocol_name), parts.get_sending(session)
+    require_whole(session, parts, protocol_name)
     position = get_position(session, protocol_name, key)
     if position.status is not PositionStatus.OPEN:
         raise PositionEnded(f"The position is {position.status}.")

@@ -1,4 +1,7 @@
-"""Lists for readers: markets, positions with live health, settlements, liquidations; a page at a time."""
+"""Lists for readers: markets, positions with live health, settlements, liquidations; a page at a time.
+
+Each raises HistoryMissing while a protocol that it would show is folded from a part of its events only.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from app.perps.queries import listings
 from app.perps.queries.funding import FundingRow
 from app.perps.queries.listings import EVENT_KEY, POSITION_KEY, Filter
 from app.perps.queries.markets import list_markets, page_markets
-from app.perps.services.health import get_position, views_now
+from app.perps.services.health import get_position, require_whole, views_now
 from app.perps.services.parts import Seeing
 from app.perps.types.health import Judged, MarketKey, Views
 from app.perps.types.markets import Market
@@ -50,6 +53,7 @@ def markets_page(
     session: Session, asked: Asked, part: Slice, *, seeing: Seeing, now: datetime
 ) -> tuple[Page[Market], Views]:
     """Markets by protocol and id, and how they are seen now; raises InvalidInput for a bad cursor."""
+    require_whole(session, seeing, asked.protocol)
     key = decode_cursor(MARKETS, (str, str), part.cursor)
     after = None if key is None else (key[0], key[1])
     rows = page_markets(session, after=after, protocol=asked.protocol, symbol=asked.market, limit=part.limit + 1)
@@ -61,6 +65,7 @@ def get_market(
     session: Session, protocol: str, market_id: str, *, seeing: Seeing, now: datetime
 ) -> tuple[Market, Views]:
     """One market, and how it is seen now; raises MarketNotFound."""
+    require_whole(session, seeing, protocol)
     for market in list_markets(session, protocol):
         if market.market_id == market_id:
             return market, views_now(session, seeing, now, protocol=protocol)
@@ -72,6 +77,7 @@ def positions_page(session: Session, asked: Asked, part: Slice, *, seeing: Seein
 
     Raises MarketNotFound for an unknown market, and InvalidInput for a bad cursor.
     """
+    require_whole(session, seeing, asked.protocol)
     before = decode_cursor(POSITIONS, POSITION_KEY, part.cursor)
     rows = listings.list_positions(session, _filter(session, asked), before=before, limit=part.limit + 1)
     page = page_of(
@@ -83,11 +89,13 @@ def positions_page(session: Session, asked: Asked, part: Slice, *, seeing: Seein
 
 def get_judged(session: Session, protocol: str, key: str, *, seeing: Seeing, now: datetime) -> Judged:
     """One position with its health; raises PositionNotFound."""
+    require_whole(session, seeing, protocol)
     return judged(get_position(session, protocol, key), views_now(session, seeing, now, protocol=protocol))
 
 
-def funding_page(session: Session, asked: Asked, part: Slice) -> Page[FundingRow]:
+def funding_page(session: Session, asked: Asked, part: Slice, *, seeing: Seeing) -> Page[FundingRow]:
     """Settlements, the newest first; raises MarketNotFound and InvalidInput."""
+    require_whole(session, seeing, asked.protocol)
     before = decode_cursor(FUNDING, EVENT_KEY, part.cursor)
     rows = listings.list_funding(session, _filter(session, asked), before=before, limit=part.limit + 1)
 
@@ -98,8 +106,9 @@ def funding_page(session: Session, asked: Asked, part: Slice) -> Page[FundingRow
     return page_of(rows, limit=part.limit, listing=FUNDING, key=key)
 
 
-def liquidations_page(session: Session, asked: Asked, part: Slice) -> Page[Liquidation]:
+def liquidations_page(session: Session, asked: Asked, part: Slice, *, seeing: Seeing) -> Page[Liquidation]:
     """Liquidations, the newest first; raises MarketNotFound and InvalidInput."""
+    require_whole(session, seeing, asked.protocol)
     before = decode_cursor(LIQUIDATIONS, EVENT_KEY, part.cursor)
     rows = listings.list_liquidations(session, _filter(session, asked), before=before, limit=part.limit + 1)
     return page_of(
