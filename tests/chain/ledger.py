@@ -50,7 +50,8 @@ class Ledger:
 
     def refusal(self, event: Event) -> str | None:
         """By its account."""
-        return f"account {event.args['account']}" if event.args["account"] in self.refused else None
+        account = event.args.get("account")
+        return f"account {account}" if account in self.refused else None
 
     def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
         """Fold the touched accounts again from what remains."""
