@@ -161,6 +161,12 @@ def dispatcher() -> None:
 
 
 @cli.command()
+def stream() -> None:
+    """Run one streaming process: SSE and WebSocket, by tickets of the API."""
+    service("tasks.stream").serve(settings())
+
+
+@cli.command()
 def flower() -> None:
     """Run Flower, for looking only and behind its login on every route."""
     service("tasks.flower").serve(settings())

@@ -42,6 +42,9 @@ from app.perps.queries.gauges import GAUGES as PERPS_GAUGES
 from app.perps.routes import BLUEPRINTS as PERPS_BLUEPRINTS
 from app.perps.services.parts import Seeing
 from app.perps.services.protocols import perps_protocols
+from app.streaming.adapters import public_url, tickets_from_settings
+from app.streaming.routes import BLUEPRINTS as STREAMING_BLUEPRINTS
+from app.streaming.routes.tickets import StreamingEdge
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 
@@ -51,6 +54,7 @@ BLUEPRINTS = (
     *CHAIN_BLUEPRINTS,
     *ORACLE_BLUEPRINTS,
     *PERPS_BLUEPRINTS,
+    *STREAMING_BLUEPRINTS,
     *OPS_BLUEPRINTS,
 )
 GAUGES = (*JOBS_GAUGES, *CHAIN_GAUGES, *ORACLE_GAUGES, *PERPS_GAUGES)
@@ -97,6 +101,7 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
             protocols=perps_protocols(protocols.values()),
             quotes=lambda session, now: get_quotes(session, rules=oracle.rules, now=now, cache=oracle.cache),
         ),
+        "streaming": StreamingEdge(tickets_from_settings(settings), public_url(settings), settings.stream.max_topics),
         "ops": OpsEdge(
             broker=broker,
             cache=cache,

@@ -102,7 +102,7 @@ class StandingCache:
         self._entries.clear()
         lifetime_ms = max(int(self._trust_seconds * 1000) + 1000, MARK_SECONDS * 1000)
         try:
-            seconds, microseconds = cast(tuple[int, int], self._redis.time())
+            seconds, microseconds = self._redis.time()
             with self._redis.pipeline(transaction=False) as pipeline:
                 for subject in subjects:
                     pipeline.set(MARK + subject, seconds * 1000 + microseconds // 1000, px=lifetime_ms)
