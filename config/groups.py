@@ -220,7 +220,7 @@ class StreamSettings(Group):
     max_per_principal: int = Field(20, ge=1, description="of them for one principal")
     max_topics: int = Field(50, ge=1, description="in one ticket")
     max_message_bytes: int = Field(1_024, ge=64, description="a longer message from a client ends its connection")
-    queue_events: int = Field(512, ge=8, description="events that a slow reader may be behind, before it is cut")
+    queue_events: int = Field(2_048, ge=16, description="events that a slow reader may be behind, before it is cut")
     heartbeat_seconds: float = Field(15.0, gt=0, description="between two signs of life")
     close_seconds: float = Field(5.0, gt=0, description="to tell a client why it is cut, or that the process ends")
 

@@ -27,6 +27,9 @@ from config.logging import configure_logging
 from config.settings import Settings
 
 BACKLOG = 2048
+PAGES = 4
+"""A burst is taken in by parts of a queue, so that who reads in time is never cut for its size."""
+
 log = get_logger(__name__)
 
 
@@ -50,7 +53,7 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     broker = make_client(settings.broker_url.get_secret_value(), timeout_seconds=BLOCK_SECONDS + 4.0)
     cache = make_client(settings.cache_url.get_secret_value(), timeout_seconds=1.0)
-    gauges, source, standings = Gauges(utc_now), EventSource(broker), StandingReader(cache)
+    gauges, source, standings = Gauges(utc_now), EventSource(broker, own.queue_events // PAGES), StandingReader(cache)
     hub = Hub(
         source,
         gauges,

@@ -117,12 +117,14 @@ class Socket:
 
     def close_code(self) -> tuple[int, str]:
         """What the server ends this with; what comes before is passed over."""
-        try:
-            while True:
-                self.connection.recv(WAIT_SECONDS)
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None
-            return closed.rcvd.code, closed.rcvd.reason
+        with pytest.raises(ConnectionClosed) as closed:
+            self._read_to_the_end()
+        assert closed.value.rcvd is not None
+        return closed.value.rcvd.code, closed.value.rcvd.reason
+
+    def _read_to_the_end(self) -> None:
+        while True:
+            self.connection.recv(WAIT_SECONDS)
 
     def cut(self) -> None:
         """As a network does: no farewell."""
@@ -203,7 +205,8 @@ class World:
         given = headers | ({} if resume is None else {"Last-Event-ID": str(resume)})
         params = {"ticket": ticket} if ticket else {}
         url = f"{self.stream.url}/v1/stream"
-        return requests.get(url, params=params, headers=given, stream=True, timeout=WAIT_SECONDS)
+        answer = requests.get(url, params=params, headers=given, stream=True, timeout=WAIT_SECONDS)
+        return self.open.enter_context(answer)
 
     def sse(self, *topics: str, resume: int | None = None, **options: Any) -> Sse:
         """An SSE stream with a ticket of its own."""

@@ -16,7 +16,6 @@ from app.streaming.maths.wire import event_text
 from app.streaming.types import Topic
 
 BLOCK_SECONDS = 1.0
-PAGE = 1000
 READERS = 8
 
 
@@ -31,16 +30,17 @@ class Entry(NamedTuple):
 
 
 class EventSource:
-    """Asks the broker; each call raises SourceGone when it does not answer."""
+    """Asks the broker; each call raises SourceGone when it does not answer. `page`: how many entries at once."""
 
-    def __init__(self, redis: Redis):
+    def __init__(self, redis: Redis, page: int):
         self._redis = redis
+        self.page = page
         self._readers = asyncio.Semaphore(READERS)
 
     async def after(self, number: int) -> list[Entry]:
         """The next entries of the stream, up to a page; waits a moment for one, and may return none."""
         try:
-            answer = await self._redis.xread({STREAM: f"{number}-0"}, count=PAGE, block=int(BLOCK_SECONDS * 1000))
+            answer = await self._redis.xread({STREAM: f"{number}-0"}, count=self.page, block=int(BLOCK_SECONDS * 1000))
         except (RedisError, OSError) as error:
             raise SourceGone() from error
         return [_entry(entry) for entry in _entries(answer)]

@@ -186,6 +186,8 @@ class StreamApp:
             if connection.ending is not None:
                 async with asyncio.timeout(self.close_seconds):
                     await asyncio.wait({pumping})  # what is being written is written whole
+                    listening.cancel()  # the server does not close a WebSocket that is being listened to
+                    await asyncio.wait({listening})
                     await close(connection.ending)
         except TimeoutError:
             log.info("stream_abandoned", transport=connection.transport)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from app.core.events import MARKER
 from app.core.logging import get_logger
-from app.streaming.adapters.events import PAGE, Entry, EventSource
+from app.streaming.adapters.events import Entry, EventSource
 from app.streaming.errors import GoingAway, SourceGone, StreamError, StreamsFull, TooManyStreams
 from app.streaming.maths.topics import names_of
 from app.streaming.maths.wire import event_text
@@ -64,7 +64,7 @@ class Hub:
         if not entries and self.last and await self._source.newest() < self.last:
             log.warning("stream_went_back")
             self._start_anew(None)
-        if len(entries) < PAGE and not self.is_live:
+        if len(entries) < self._source.page and not self.is_live:
             self.is_live = True
             log.info("stream_live", last=self.last, kept=len(self._kept))
             self.tell_all(LIVE)
