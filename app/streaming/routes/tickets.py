@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Response, current_app, redirect
+from flask import current_app
 
 from app.core.http.blueprint import Blueprint
 from app.core.http.guard import current_principal, require
@@ -40,24 +40,21 @@ def make_ticket(body: dict[str, Any]) -> dict[str, Any]:
     It carries what the stream may tell, works once, and only for seconds. Each topic needs the scope of its route
     (`oracle:read`, `perps:read`, `jobs:read`); another's job is not found.
     """
-    ticket, topics = _issue(body["topics"])
-    return {"ticket": ticket, "url": edge().url + PATH, "topics": topics, "expires_in": edge().tickets.seconds}
+    return _issue(body["topics"])
 
 
 @blueprint.route("/stream", methods=["GET"])
 @require()
 @blueprint.arguments(TopicsQuery, location="query")
-@blueprint.response(307, description="to the stream, with a ticket that works once")
-def lead_to_stream(query: dict[str, Any]) -> Response:
+@blueprint.response(307, TicketSchema, description="to the stream, with a ticket that works once")
+def lead_to_stream(query: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """To the stream, for clients that send headers and follow redirects
 
     `Last-Event-ID` goes along, or `resume`.
     """
-    ticket, _ = _issue(query["topic"])
-    given = {"ticket": ticket} | ({"resume": query["resume"]} if query["resume"] else {})
-    answer = redirect(f"{edge().url}{PATH}?{urlencode(given)}", 307)
-    answer.headers["Cache-Control"] = "no-store"
-    return current_app.make_response(answer)
+    made = _issue(query["topic"])
+    given = {"ticket": made["ticket"]} | ({"resume": query["resume"]} if query["resume"] else {})
+    return made, {"Location": f"{made['url']}?{urlencode(given)}", "Cache-Control": "no-store"}
 
 
 def edge() -> StreamingEdge:
@@ -66,5 +63,8 @@ def edge() -> StreamingEdge:
     return built
 
 
-def _issue(topics: Sequence[str]) -> tuple[str, list[str]]:
-    return issue_ticket(current_session(), edge().tickets, current_principal(), topics, max_topics=edge().max_topics)
+def _issue(names: Sequence[str]) -> dict[str, Any]:
+    ticket, topics = issue_ticket(
+        current_session(), edge().tickets, current_principal(), names, max_topics=edge().max_topics
+    )
+    return {"ticket": ticket, "url": edge().url + PATH, "topics": topics, "expires_in": edge().tickets.seconds}
