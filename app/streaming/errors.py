@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from app.core.errors import AppError, InvalidInput, NotFound, Overloaded, RateLimited, Unauthenticated, Unavailable
+from app.core.errors import AppError, InvalidInput
 
 
 class StreamError(AppError):
@@ -15,7 +15,7 @@ class StreamError(AppError):
     close_code: ClassVar[int] = 1011
 
 
-class TicketRefused(StreamError, Unauthenticated):
+class TicketRefused(StreamError):
     """There is no such ticket: it was used, it is over, or its credential has changed; get another one."""
 
     code = "streaming.ticket_refused"
@@ -24,7 +24,7 @@ class TicketRefused(StreamError, Unauthenticated):
     close_code = 4401
 
 
-class AccessEnded(StreamError, Unauthenticated):
+class AccessEnded(StreamError):
     """The credential behind this stream has expired, changed or been revoked; get another ticket."""
 
     code = "streaming.access_ended"
@@ -33,7 +33,7 @@ class AccessEnded(StreamError, Unauthenticated):
     close_code = 4401
 
 
-class BadResume(StreamError, InvalidInput):
+class BadResume(StreamError):
     """The id to go on from is a whole number that an earlier stream gave."""
 
     code = "streaming.bad_resume"
@@ -59,7 +59,7 @@ class TooSlow(StreamError):
     close_code = 4408
 
 
-class TooManyStreams(StreamError, RateLimited):
+class TooManyStreams(StreamError):
     """This principal has as many streams open as it may."""
 
     code = "streaming.too_many_streams"
@@ -67,7 +67,7 @@ class TooManyStreams(StreamError, RateLimited):
     close_code = 4429
 
 
-class StreamsFull(StreamError, Overloaded):
+class StreamsFull(StreamError):
     """This process serves as many streams as it can; try again."""
 
     code = "streaming.full"
@@ -75,7 +75,7 @@ class StreamsFull(StreamError, Overloaded):
     close_code = 1013
 
 
-class SourceGone(StreamError, Unavailable):
+class SourceGone(StreamError):
     """The source of the stream does not answer; try again."""
 
     code = "streaming.source_gone"
@@ -83,7 +83,7 @@ class SourceGone(StreamError, Unavailable):
     close_code = 1013
 
 
-class GoingAway(StreamError, Unavailable):
+class GoingAway(StreamError):
     """This process ends; come back with the last id."""
 
     code = "streaming.going_away"
@@ -97,7 +97,7 @@ class TopicUnknown(InvalidInput):
     code = "streaming.topic_unknown"
 
 
-class PathUnknown(StreamError, NotFound):
+class PathUnknown(StreamError):
     """There is nothing here but /v1/stream, /health/live, /health/ready and /metrics."""
 
     code = "streaming.path_unknown"

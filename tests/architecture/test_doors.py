@@ -21,6 +21,7 @@ EDGES: dict[str, frozenset[str]] = {
     "manage.py": frozenset({"adapters"}),  # hands the run folder to the services of the stack
     "app/models.py": frozenset({"models"}),  # shows migrations every table
     "tasks/dispatcher.py": frozenset({"adapters"}),  # owns the broker's and the stream's connections
+    "tasks/stream.py": frozenset({"adapters", "routes"}),  # builds the streaming process around its app
     "tasks/runtime.py": frozenset({"adapters"}),  # builds the adapters once a worker process
     "tasks/indexing.py": frozenset({"adapters"}),  # the same for the command that only indexes
 }
