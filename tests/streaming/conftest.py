@@ -8,7 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -18,12 +18,14 @@ from typing import Any
 
 import pytest
 import requests
+from pydantic import SecretStr
 from redis import Redis
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from app.core.db import make_engine
 from app.core.events import NewEvent, Standing, emit_all
 from app.core.http.principal import Principal
 from app.core.redis import make_redis
@@ -136,7 +138,7 @@ class Sse:
 
     def __init__(self, answer: requests.Response):
         self.answer = answer
-        self._lines = answer.iter_lines(chunk_size=1, decode_unicode=True)
+        self._lines = answer.iter_lines(chunk_size=None, decode_unicode=True)
 
     def message(self) -> tuple[str, str | None, dict[str, Any]]:
         """The next event: its name, its id, its data."""
@@ -173,6 +175,12 @@ class World:
     cache: Redis
     open: ExitStack = field(default_factory=ExitStack)
     number: int = 0
+    feed: int = 0
+
+    @property
+    def topic(self) -> str:
+        """A price that no other test has moved."""
+        return f"prices:{feed_id(self.feed)}"
 
     def emit(self, *events: NewEvent) -> int:
         """Commit events and let the dispatcher publish them; returns the last one's number."""
@@ -183,9 +191,9 @@ class World:
         self.number += len(events)
         return self.number
 
-    def prices(self, *values: int, feed: int = 1) -> int:
-        """One event a value, on the feed."""
-        return self.emit(*(price(value, feed) for value in values))
+    def prices(self, *values: int) -> int:
+        """One event a value, on this test's feed."""
+        return self.emit(*(price(value, self.feed) for value in values))
 
     def ticket(self, *topics: str, principal: str = ME, expires_at: datetime | None = None, session: str = "s") -> str:
         """A ticket as the API leaves it."""
@@ -215,7 +223,7 @@ class World:
         return Sse(answer)
 
 
-def price(value: int, feed: int = 1) -> NewEvent:
+def price(value: int, feed: int) -> NewEvent:
     return NewEvent("prices", feed_id(feed), {"price": str(value)}, Standing.STATE)
 
 
@@ -223,40 +231,71 @@ def feed_id(feed: int) -> str:
     return f"0x{feed:064x}"
 
 
-@pytest.fixture
-def own_broker(tmp_path: Path) -> Iterator[EmbeddedValkey]:
-    """A broker that a test may flush and kill."""
-    server = EmbeddedValkey("broker", tmp_path / "broker", free_port(), secrets.token_hex(8), tmp_path / "broker.log")
+MakeWorld = Callable[..., World]
+
+
+@contextmanager
+def broker_in(folder: Path) -> Iterator[EmbeddedValkey]:
+    server = EmbeddedValkey("broker", folder / "broker", free_port(), secrets.token_hex(8), folder / "broker.log")
     server.start()
     yield server
     server.stop()
 
 
-MakeWorld = Callable[..., World]
-
-
-@pytest.fixture
-def make_world(settings: Settings, engine: Engine, own_broker: EmbeddedValkey, tmp_path: Path) -> Iterator[MakeWorld]:
-    """Starts the process, with variables of a test's own."""
-    made: list[World] = []
-    fed = settings.model_copy(update={"broker_url": type(settings.broker_url)(own_broker.url)})
+@contextmanager
+def world_maker(settings: Settings, broker: EmbeddedValkey, folder: Path) -> Iterator[MakeWorld]:
+    """Starts the process beside a dispatcher, with variables of a test's own."""
+    made = ExitStack()
+    fed = settings.model_copy(update={"broker_url": SecretStr(broker.url)})
 
     def make(**variables: str) -> World:
+        engine = make_engine(settings.database_url.get_secret_value(), pool_size=2)
+        made.callback(engine.dispose)
         dispatcher = make_dispatcher(fed, MENU)
+        made.callback(dispatcher._engine.dispose)
         dispatcher.round()
+        stream = StreamProcess(fed, folder, variables)
         cache = make_redis(settings.cache_url.get_secret_value())
-        stream = StreamProcess(fed, tmp_path, variables)
-        made.append(World(stream, fed, engine, dispatcher, make_redis(own_broker.url), cache))
+        world = World(stream, fed, engine, dispatcher, make_redis(broker.url), cache)
+        made.callback(lambda: world.open.close())
+        made.callback(stream.stop)
         stream.start()
-        return made[-1]
+        return world
 
-    yield make
-    for world in made:
-        world.stream.stop()
-        world.open.close()
-        world.dispatcher._engine.dispose()
+    with made:
+        yield make
 
 
 @pytest.fixture
-def world(make_world: MakeWorld) -> World:
+def own_broker(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    """A broker that a test may flush and kill."""
+    with broker_in(tmp_path) as broker:
+        yield broker
+
+
+@pytest.fixture
+def make_world(settings: Settings, own_broker: EmbeddedValkey, tmp_path: Path) -> Iterator[MakeWorld]:
+    """For tests that need other settings, or break something."""
+    with world_maker(settings, own_broker, tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+def own_world(make_world: MakeWorld) -> World:
     return make_world()
+
+
+@pytest.fixture(scope="module")
+def module_world(shared_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("world")
+    with broker_in(folder) as broker, world_maker(shared_settings, broker, folder) as make:
+        yield make()
+
+
+@pytest.fixture
+def world(module_world: World) -> Iterator[World]:
+    """One process for a module's tests, which share its numbers; what a test has opened is closed behind it."""
+    module_world.feed += 1
+    yield module_world
+    with module_world.open:
+        module_world.open = ExitStack()
