@@ -252,7 +252,7 @@ def protocol_apply(file: Path) -> None:
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["queue", "index", "decode", "rpc"]))
+@click.argument("name", type=click.Choice(["queue", "index", "decode", "rpc", "stream"]))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--only", multiple=True, help="One part of it; once for each.")
 @click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="Interleaved; medians are shown.")

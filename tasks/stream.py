@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from granian.constants import Interfaces
 from granian.server.embed import Server
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -27,6 +27,8 @@ from config.logging import configure_logging
 from config.settings import Settings
 
 BACKLOG = 2048
+MAX_REDIS_CONNECTIONS = 16
+POOL_SECONDS = 10.0
 PAGES = 4
 """A burst is taken in by parts of a queue, so that who reads in time is never cut for its size."""
 
@@ -34,15 +36,21 @@ log = get_logger(__name__)
 
 
 def make_client(url: str, *, timeout_seconds: float) -> Redis:
-    """An asyncio client that fails fast, like `app/core/redis.py` makes them for threads."""
-    return Redis.from_url(
+    """An asyncio client that fails fast, like `app/core/redis.py` makes them for threads.
+
+    A thousand clients may come in one moment: they share a few connections, and wait for one rather than fail.
+    """
+    pool = BlockingConnectionPool.from_url(
         url,
+        max_connections=MAX_REDIS_CONNECTIONS,
+        timeout=POOL_SECONDS,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         socket_keepalive=True,
         health_check_interval=15,
         retry=Retry(NoBackoff(), 1),
     )
+    return Redis.from_pool(pool)
 
 
 async def run(settings: Settings) -> None:

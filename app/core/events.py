@@ -29,6 +29,9 @@ LATEST = "watchkeeper:latest:"
 LATEST_READY = "watchkeeper:latest_ready"
 """There while those hashes are whole: Redis has lost nothing of them that was not put back."""
 
+TOLD = "told"
+"""In `Session.info`: events were written, so that after the commit the dispatcher is worth waking."""
+
 MARKER = "-"
 """The topic of an entry that is no event: what came before it and is not there is lost."""
 
@@ -113,5 +116,6 @@ def emit_all(session: Session, events: Sequence[NewEvent]) -> None:
         }
         for event in events
     ]
+    session.info[TOLD] = True
     # RETURNING makes the driver send many rows a statement; sorted by it, the rows keep their order.
     session.execute(insert(TABLE).returning(TABLE.c.id, sort_by_parameter_order=True), rows)

@@ -17,6 +17,7 @@ from app.streaming.types import Topic
 
 BLOCK_SECONDS = 1.0
 READERS = 8
+"""Snapshots read at once; fewer than the client has connections, so that the stream itself always has one."""
 
 
 class Entry(NamedTuple):
