@@ -78,7 +78,8 @@ def measure_ours(stand: Stand) -> tuple[dict[str, Any], float]:
     stream.wait_ready(partial(probes.http_answers, f"http://127.0.0.1:{port}/health/ready"), START_SECONDS)
     tickets = Tickets(make_redis(stand.cache.url), TICKET_SECONDS)
     who = Principal("user:bench", frozenset(), "session", "bench")
-    requests = [request(tickets.put(who, ("prices:*",)), upgrade=n % 2 == 0) for n in range(READERS)]
+    words = [tickets.put(who, ("prices:*",), tickets.now_ms()) for _ in range(READERS)]
+    requests = [request(word, upgrade=place % 2 == 0) for place, word in enumerate(words)]
     engine = stand.engine(OURS)
     with reading(requests, port) as readers:
         waker = Waker(stand.redis, 0.0)

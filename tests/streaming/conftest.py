@@ -198,7 +198,8 @@ class World:
     def ticket(self, *topics: str, principal: str = ME, expires_at: datetime | None = None, session: str = "s") -> str:
         """A ticket as the API leaves it."""
         who = Principal(principal, frozenset(), "session", session, expires_at)
-        return Tickets(self.cache, 30).put(who, topics or ("prices:*",))
+        tickets = Tickets(self.cache, 30)
+        return tickets.put(who, topics or ("prices:*",), tickets.now_ms())
 
     def socket(self, *topics: str, resume: int | None = None, ticket: str | None = None, **options: Any) -> Socket:
         """A WebSocket with a ticket of its own, unless one is given."""

@@ -24,18 +24,31 @@ class Tickets:
         self._redis = redis
         self.seconds = seconds
 
-    def put(self, principal: Principal, topics: tuple[str, ...]) -> str:
-        """A new ticket, which works once and for some seconds; raises Unavailable without the cache."""
-        word = secrets.token_urlsafe(TICKET_BYTES)
-        subjects = (principal.credential_id or "", principal.id.removeprefix("user:"))
+    def now_ms(self) -> int:
+        """Redis's time, which marks have too; raises Unavailable without the cache."""
         try:
             seconds, microseconds = self._redis.time()
-            issued_ms = seconds * 1000 + microseconds // 1000
-            ticket = Ticket(principal.id, subjects, topics, issued_ms, principal.expires_at)
+        except RedisError as error:
+            raise _unavailable(error) from error
+        return seconds * 1000 + microseconds // 1000
+
+    def put(self, principal: Principal, topics: tuple[str, ...], issued_ms: int) -> str:
+        """A new ticket, which works once and for some seconds; raises Unavailable without the cache.
+
+        The principal was authenticated after `issued_ms`.
+        """
+        word = secrets.token_urlsafe(TICKET_BYTES)
+        subjects = (principal.credential_id or "", principal.id.removeprefix("user:"))
+        ticket = Ticket(principal.id, subjects, topics, issued_ms, principal.expires_at)
+        try:
             self._redis.set(key_of(word), msgspec.json.encode(ticket), ex=self.seconds)
         except RedisError as error:
-            raise Unavailable(f"Redis does not take tickets ({type(error).__name__}).") from error
+            raise _unavailable(error) from error
         return word
+
+
+def _unavailable(error: RedisError) -> Unavailable:
+    return Unavailable(f"Redis does not take tickets ({type(error).__name__}).")
 
 
 def key_of(word: str) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from flask import current_app
 
 from app.core.http.blueprint import Blueprint
-from app.core.http.guard import current_principal, require
+from app.core.http.guard import confirm_principal, require
 from app.core.http.unit_of_work import current_session
 from app.streaming.adapters.tickets import Tickets
 from app.streaming.schemas import TicketSchema, TopicsBody, TopicsQuery
@@ -65,6 +65,6 @@ def edge() -> StreamingEdge:
 
 def _issue(names: Sequence[str]) -> dict[str, Any]:
     ticket, topics = issue_ticket(
-        current_session(), edge().tickets, current_principal(), names, max_topics=edge().max_topics
+        current_session(), edge().tickets, confirm_principal, names, max_topics=edge().max_topics
     )
     return {"ticket": ticket, "url": edge().url + PATH, "topics": topics, "expires_in": edge().tickets.seconds}

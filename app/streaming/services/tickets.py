@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -18,22 +18,30 @@ from app.streaming.types import Topic
 
 
 def issue_ticket(
-    session: Session, tickets: Tickets, principal: Principal, names: Sequence[str], *, max_topics: int
+    session: Session,
+    tickets: Tickets,
+    authenticate: Callable[[], Principal],
+    names: Sequence[str],
+    *,
+    max_topics: int,
 ) -> tuple[str, list[str]]:
     """A ticket for these topics, and their names as the stream will say them.
 
+    The caller is authenticated after the ticket's time was noted: what changes from then on ends it.
     A price may be named by its symbol. A job tells of itself from now on. Raises TopicUnknown, Forbidden for a scope
     that is missing, FeedUnknown, JobNotFound (also for another's job), Unavailable.
     """
     if len(names) > max_topics:
         raise InvalidInput(errors=[{"pointer": "/topics", "detail": f"More than {max_topics}."}])
+    issued_ms = tickets.now_ms()
+    principal = authenticate()
     topics = [_known(session, principal, name, place) for place, name in enumerate(names)]
     for topic in topics:
         if topic.family == "jobs":
             whose = None if principal.may("ops:read") else principal.id
             watch_job(session, UUID(topic.name.removeprefix("jobs:")), principal=whose)
     unique = list(dict.fromkeys(topic.name for topic in topics))
-    return tickets.put(principal, tuple(unique)), unique
+    return tickets.put(principal, tuple(unique), issued_ms), unique
 
 
 def _known(session: Session, principal: Principal, name: str, place: int) -> Topic:

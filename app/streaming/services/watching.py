@@ -14,8 +14,10 @@ from app.streaming.services.hub import Hub
 from app.streaming.types import HEARTBEAT, Ticket
 
 LOOK_SECONDS = 1.0
-MARGIN_MS = 2_000
-"""A mark this much older than the ticket still counts: the API looked at the credential a little before."""
+MARGIN_MS = 100
+"""A mark this much older than the ticket still counts: the API may trust a look that is a little older than its own
+(`LOOK_SECONDS` of its standing cache).
+"""
 
 log = get_logger(__name__)
 
