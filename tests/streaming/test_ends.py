@@ -94,7 +94,14 @@ def test_a_reader_who_does_not_read_is_cut_and_the_others_go_on(make_world: Make
     assert 'ends_total{code="streaming.too_slow"} 2.0' in metrics(world)
 
 
-def raw(world: World, *, upgrade: bool) -> None:
+def test_who_hangs_up_at_the_door_is_not_counted(world: World) -> None:
+    for place in range(16):
+        raw(world, upgrade=place % 2 == 0).close()
+    settled(world, 0)
+    assert world.socket().message()["type"] == "snapshot"
+
+
+def raw(world: World, *, upgrade: bool) -> socket.socket:
     """A client with a small buffer that reads nothing after its request."""
     one = world.open.enter_context(socket.socket())
     one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -104,6 +111,7 @@ def raw(world: World, *, upgrade: bool) -> None:
         key = base64.b64encode(secrets.token_bytes(16)).decode()
         lines += ["Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13"]
     one.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+    return one
 
 
 def subscribers(world: World) -> int:

@@ -96,7 +96,10 @@ class StreamApp:
         return [("Access-Control-Allow-Origin", origin or ""), ("Vary", "Origin")] if allowed else []
 
     async def _admit(self, scope: Scope, headers: Headers, transport: str) -> tuple[Connection, int | None]:
-        """The connection of a good ticket, in the hub; raises what refuses it. The ticket is used up last."""
+        """The connection of a good ticket, in the hub; raises what refuses it.
+
+        The ticket is used up once nothing else is wrong but, perhaps, how many streams its principal has.
+        """
         query = parse_qs(scope["query_string"].decode("latin-1"))
         resume = parse_resume(headers.get("last-event-id") or query.get("resume", [None])[0])
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
@@ -122,8 +125,11 @@ class StreamApp:
                 pass
 
         kept = [("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"), *self._cors(headers)]
-        await _start(send, 200, "text/event-stream; charset=utf-8", kept)
-        await self._serve(connection, resume, say, close, listen())
+        try:
+            await _start(send, 200, "text/event-stream; charset=utf-8", kept)
+            await self._serve(connection, resume, say, close, listen())
+        finally:
+            self.hub.leave(connection)
 
     async def _websocket(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
@@ -143,8 +149,11 @@ class StreamApp:
             await send({"type": "websocket.accept"})
             await close(error)
             return
-        await send({"type": "websocket.accept"})
-        await self._serve(connection, resume, say, close, self._listen(connection, receive, send))
+        try:
+            await send({"type": "websocket.accept"})
+            await self._serve(connection, resume, say, close, self._listen(connection, receive, send))
+        finally:
+            self.hub.leave(connection)
 
     async def _listen(self, connection: Connection, receive: Receive, send: Send) -> None:
         """Answer pings until the client leaves, or says what it may not."""
@@ -195,7 +204,6 @@ class StreamApp:
             for task in (pumping, listening, ending):
                 task.cancel()
             await asyncio.gather(pumping, listening, ending, return_exceptions=True)
-            self.hub.leave(connection)
 
 
 async def _start(send: Send, status: int, content_type: str, headers: list[tuple[str, str]]) -> None:
