@@ -65,3 +65,14 @@ def test_a_liquidation_is_told_once_and_taken_back_by_a_reorg(history: History, 
     history.undo(3)
     assert told(session, "markets")[-1] == ("end", "removed")
     assert_told(session)
+
+
+def test_a_late_event_that_changes_nothing_is_not_told(history: History, session: Session) -> None:
+    history.fold(3, market_added(1))
+    history.fold(4, opened(1))
+    late = history.mine(5, [collateral_changed(1, collateral=5 * WAD)])
+    history.fold(6, collateral_changed(1, collateral=7 * WAD))
+    before = told(session, "positions:%")
+    history.projection.apply(session, late)
+    assert told(session, "positions:%") == before
+    assert_told(session)

@@ -5,6 +5,7 @@ repeated; and where something is lost, it is said.
 from __future__ import annotations
 
 import random
+import threading
 
 import pytest
 
@@ -138,3 +139,24 @@ def test_a_burst_larger_than_a_readers_queue_cuts_nobody_who_reads(make_world: M
     world.prices(*range(450))
     assert reader.ids_until(450) == list(range(1, 451))
     assert sse.ids_until(450) == list(range(1, 451))
+
+
+def test_a_snapshot_and_the_events_after_it_join_without_a_seam(make_world: MakeWorld) -> None:
+    """Readers come while events are published: none between snapshot and events is missing, none is there twice."""
+    world = make_world(STREAM__MAX_PER_PRINCIPAL="1000")
+    world.prices(0)
+    readers: list[tuple[int, Reader]] = []
+    publisher = threading.Thread(target=lambda: [world.prices(*range(20)) for _ in range(40)])
+    publisher.start()
+    while publisher.is_alive() and len(readers) < 100:
+        reader: Reader = world.socket() if len(readers) % 2 else world.sse()
+        message = reader.message()
+        snapshot = message if isinstance(message, dict) else message[2]
+        item = snapshot["topics"]["prices:*"][0]
+        assert item["id"] == snapshot["id"], "the state and the number are of one moment"
+        readers.append((int(item["id"]), reader))
+    publisher.join()
+    assert len({first for first, _ in readers}) > 3, "they came at different moments"
+    last = world.prices(1)
+    for first, reader in readers:
+        assert reader.ids_until(last) == list(range(first + 1, last + 1))
