@@ -40,7 +40,7 @@ def make_ticket(body: dict[str, Any]) -> dict[str, Any]:
     It carries what the stream may tell, works once, and only for seconds. Each topic needs the scope of its route
     (`oracle:read`, `perps:read`, `jobs:read`); another's job is not found.
     """
-    return _issue(body["topics"])
+    return _issue(body["topics"], "/topics")
 
 
 @blueprint.route("/stream", methods=["GET"])
@@ -52,7 +52,7 @@ def lead_to_stream(query: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str
 
     `Last-Event-ID` goes along, or `resume`.
     """
-    made = _issue(query["topic"])
+    made = _issue(query["topic"], "?topic")
     given = {"ticket": made["ticket"]} | ({"resume": query["resume"]} if query["resume"] else {})
     return made, {"Location": f"{made['url']}?{urlencode(given)}", "Cache-Control": "no-store"}
 
@@ -63,8 +63,13 @@ def edge() -> StreamingEdge:
     return built
 
 
-def _issue(names: Sequence[str]) -> dict[str, Any]:
+def _issue(names: Sequence[str], pointer: str) -> dict[str, Any]:
     ticket, topics = issue_ticket(
-        current_session(), edge().tickets, confirm_principal, names, max_topics=edge().max_topics
+        current_session(),
+        edge().tickets,
+        confirm_principal,
+        names,
+        pointer=pointer,
+        max_topics=edge().max_topics,
     )
     return {"ticket": ticket, "url": edge().url + PATH, "topics": topics, "expires_in": edge().tickets.seconds}

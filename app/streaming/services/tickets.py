@@ -23,19 +23,20 @@ def issue_ticket(
     authenticate: Callable[[], Principal],
     names: Sequence[str],
     *,
+    pointer: str,
     max_topics: int,
 ) -> tuple[str, list[str]]:
     """A ticket for these topics, and their names as the stream will say them.
 
-    The caller is authenticated after the ticket's time was noted: what changes from then on ends it.
-    A price may be named by its symbol. A job tells of itself from now on. Raises TopicUnknown, Forbidden for a scope
-    that is missing, FeedUnknown, JobNotFound (also for another's job), Unavailable.
+    The caller is authenticated after the ticket's time was noted: what changes from then on ends it. `pointer` is where
+    the names stand in the request; a price may be named by its symbol. A job tells of itself from now on. Raises
+    TopicUnknown, Forbidden for a scope that is missing, FeedUnknown, JobNotFound (also for another's job), Unavailable.
     """
     if len(names) > max_topics:
-        raise InvalidInput(errors=[{"pointer": "/topics", "detail": f"More than {max_topics}."}])
+        raise InvalidInput(errors=[{"pointer": pointer, "detail": f"More than {max_topics}."}])
     issued_ms = tickets.now_ms()
     principal = authenticate()
-    topics = [_known(session, principal, name, place) for place, name in enumerate(names)]
+    topics = [_known(session, principal, name, pointer) for name in names]
     for topic in topics:
         if topic.family == "jobs":
             whose = None if principal.may("ops:read") else principal.id
@@ -44,7 +45,7 @@ def issue_ticket(
     return tickets.put(principal, tuple(unique), issued_ms), unique
 
 
-def _known(session: Session, principal: Principal, name: str, place: int) -> Topic:
+def _known(session: Session, principal: Principal, name: str, pointer: str) -> Topic:
     family, _, rest = name.partition(":")
     scope = SCOPES.get(family)
     if scope is not None and not principal.may(scope):
@@ -54,4 +55,4 @@ def _known(session: Session, principal: Principal, name: str, place: int) -> Top
     try:
         return parse_topic(name)
     except TopicUnknown as error:
-        raise TopicUnknown(errors=[{"pointer": f"/topics/{place}", "detail": error.detail}]) from error
+        raise TopicUnknown(errors=[{"pointer": pointer, "detail": error.detail}]) from error
