@@ -68,20 +68,22 @@ def main() -> None:
         readers.append(reader)
     selector.register(sys.stdin, selectors.EVENT_READ, None)
     deadline = time.monotonic() + OPEN_SECONDS
+    ready: list[tuple[selectors.SelectorKey, int]] = []
     said = False
-    while True:
-        for key, _ in selector.select(1.0):
-            if key.data is None:
-                report(tally)
-                return
-            if not read(key.data, tally):
+    is_over = False
+    while not is_over or ready:  # at the end, what has arrived is still read
+        ready = selector.select(0.0 if is_over else 1.0)
+        for key, _ in ready:
+            if key.data is None or not read(key.data, tally):
+                is_over = is_over or key.data is None
                 selector.unregister(key.fileobj)
-        if not said and all(reader.is_open for reader in readers):
+        if not said and not is_over and all(reader.is_open for reader in readers):
             said = True
             sys.stdout.write("ready\n")
             sys.stdout.flush()
         if not said and time.monotonic() > deadline:
             raise TimeoutError(f"{sum(not reader.is_open for reader in readers)} readers are not open")
+    report(tally)
 
 
 def report(tally: Tally) -> None:
