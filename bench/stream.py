@@ -34,7 +34,7 @@ from app.ops.adapters.process import ServerProcess, free_port
 from app.streaming.adapters.tickets import Tickets
 from bench.baselines import plain_pubsub
 from bench.machine import describe
-from bench.report import Report, Row
+from bench.report import Report, Row, compared
 from bench.stand import OURS, ROOT, START_SECONDS, Stand, standing
 
 READERS = 1000
@@ -58,9 +58,9 @@ def measure(run_folder: Path, *, only: Sequence[str], runs: int, progress: Calla
         floor = measure_floor(stand)
     expected = READERS * CHANGES * FEEDS
     rows = [
-        Row(metric="price to socket, ms, p50", ours=ours["p50_ms"], baseline=floor["p50_ms"]),
         Row(metric="price to socket, ms, p99", ours=ours["p99_ms"], bar=LATENCY_BAR_MS, ceiling=True),
-        Row(metric="the same, beside Redis's own subscribers", ours=ours["p99_ms"], baseline=floor["p99_ms"]),
+        compared("the same, beside Redis's own subscribers", [ours["p99_ms"]], [floor["p99_ms"]]),
+        compared("price to socket, ms, p50, beside the same", [ours["p50_ms"]], [floor["p50_ms"]]),
         Row(metric="deliveries missing", ours=expected - ours["events"], bar=0, ceiling=True),
         Row(metric="streams cut", ours=ours["hung_up"], bar=0, ceiling=True),
         Row(metric="processor time a delivery, µs", ours=1e6 * ours["server_cpu_seconds"] / (expected / FEEDS)),
