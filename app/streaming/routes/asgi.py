@@ -201,9 +201,14 @@ class StreamApp:
         except TimeoutError:
             log.info("stream_abandoned", transport=connection.transport)
         finally:
+            connection.hang_up()  # a library may swallow a cancellation; what then goes on ends by itself
             for task in (pumping, listening, ending):
                 task.cancel()
-            await asyncio.gather(pumping, listening, ending, return_exceptions=True)
+            await asyncio.wait({pumping, listening, ending}, timeout=self.close_seconds)
+            if not pumping.done():
+                log.warning("stream_lingers", transport=connection.transport)
+            elif not pumping.cancelled():
+                pumping.exception()  # looked at above where it mattered
 
 
 async def _start(send: Send, status: int, content_type: str, headers: list[tuple[str, str]]) -> None:

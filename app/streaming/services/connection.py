@@ -18,6 +18,7 @@ class Connection:
         self.transport = transport
         self.topics = tuple(parse_topic(name) for name in ticket.topics)
         self.ending: StreamError | None = None
+        self.is_over = False
         self.is_cut_off = False
         self._queue_events = queue_events
         self._waiting: deque[Frame] = deque()
@@ -27,7 +28,7 @@ class Connection:
 
     def offer(self, frame: Frame) -> None:
         """One more event; who has not read so many before it is ended."""
-        if self.ending is not None or self.is_cut_off:
+        if self.is_over or self.is_cut_off:
             return
         if len(self._waiting) >= self._queue_events:
             self.end(TooSlow())
@@ -54,9 +55,14 @@ class Connection:
         """Send nothing more but the reason; the first one stands."""
         if self.ending is None:
             self.ending = error
-            self._waiting.clear()
-            self._wake.set()
-            self._ended.set()
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """It is over, also where nobody is left to be told why."""
+        self.is_over = True
+        self._waiting.clear()
+        self._wake.set()
+        self._ended.set()
 
     async def ended(self) -> None:
         """Return when this is to end."""

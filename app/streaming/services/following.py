@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from app.streaming.adapters.events import EventSource
-from app.streaming.errors import SourceGone
+from app.streaming.errors import SourceGone, StreamError
 from app.streaming.services.connection import Connection
 from app.streaming.services.hub import Hub
 from app.streaming.types import STALLED, Message, Resumed, Snapshot
@@ -33,7 +33,7 @@ async def follow(hub: Hub, source: EventSource, connection: Connection, resume: 
         yield snapshot
     while True:
         notice, frames = await connection.take()
-        if connection.ending is not None:
+        if connection.is_over:
             return
         if connection.is_cut_off:
             yield STALLED
@@ -67,6 +67,6 @@ async def read_snapshot(
             if resume is not None and (hub.last or 0) < resume <= number:
                 return Resumed(resume)
             return Snapshot(number, resume is not None, topics)
-        if connection.ending is not None:
-            raise connection.ending
+        if connection.is_over:
+            raise connection.ending or StreamError()
         await asyncio.sleep(AGAIN_SECONDS)
