@@ -121,6 +121,12 @@ def price_stream() -> None:
 
 
 @cli.command()
+def stream() -> None:
+    """Run one streaming process: SSE and WebSocket, by tickets of the API."""
+    service("tasks.stream").serve(settings())
+
+
+@cli.command()
 def flower() -> None:
     """Run Flower, for looking only and behind its login on every route."""
     service("tasks.flower").serve(settings())
@@ -162,7 +168,7 @@ def index(
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["queue", "index", "decode", "rpc", "peers"]))
+@click.argument("name", type=click.Choice(["queue", "index", "decode", "rpc", "peers", "stream"]))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--only", multiple=True, help="One part of it; once for each.")
 @click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="Interleaved; medians are shown.")

@@ -46,6 +46,9 @@ from app.perps.routes import BLUEPRINTS as PERPS_BLUEPRINTS
 from app.perps.routes import PRICE_UPDATES
 from app.perps.services.parts import Building, Seeing
 from app.perps.services.protocols import perps_protocols
+from app.streaming.adapters import public_url, tickets_from_settings
+from app.streaming.routes import BLUEPRINTS as STREAMING_BLUEPRINTS
+from app.streaming.routes.tickets import StreamingEdge
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 
@@ -55,6 +58,7 @@ BLUEPRINTS = (
     *CHAIN_BLUEPRINTS,
     *ORACLE_BLUEPRINTS,
     *PERPS_BLUEPRINTS,
+    *STREAMING_BLUEPRINTS,
     *OPS_BLUEPRINTS,
 )
 GAUGES = (*JOBS_GAUGES, *CHAIN_GAUGES, *ORACLE_GAUGES, *PERPS_GAUGES)
@@ -117,6 +121,7 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
             ),
             read=lambda call: read(providers.pinned(), call),
         ),
+        "streaming": StreamingEdge(tickets_from_settings(settings), public_url(settings), settings.stream.max_topics),
         "ops": OpsEdge(
             broker=broker,
             cache=cache,

@@ -220,6 +220,25 @@ class FlowerSettings(Group):
         return value
 
 
+class StreamSettings(Group):
+    """The `stream` role: SSE and WebSocket."""
+
+    host: str = Field("127.0.0.1", description="the address it listens on")
+    port: int = Field(8001, ge=1, le=65535, description="its port")
+    public_url: str | None = Field(
+        None, pattern=r"^https?://[^\s?#]+$", description="where clients reach it; unset: `http://` host and port"
+    )
+    keep_events: int = Field(50_000, ge=100, description="events that a cut client can go on from")
+    ticket_seconds: int = Field(30, ge=1, le=60, description="how long a ticket may wait to be used")
+    max_connections: int = Field(5_000, ge=1, description="at once in one process")
+    max_per_principal: int = Field(20, ge=1, description="of them for one principal")
+    max_topics: int = Field(50, ge=1, description="in one ticket")
+    max_message_bytes: int = Field(1_024, ge=64, description="a longer message from a client ends its connection")
+    queue_events: int = Field(2_048, ge=16, description="events that a slow reader may be behind, before it is cut")
+    heartbeat_seconds: float = Field(15.0, gt=0, description="between two signs of life")
+    close_seconds: float = Field(5.0, gt=0, description="to tell a client why it is cut, or that the process ends")
+
+
 class FailpointSettings(Group):
     """Tests only: where a process dies, once (app/core/failpoints.py lists the places)."""
 

@@ -143,7 +143,7 @@ def test_reset_asks_removes_the_data_and_keeps_the_installed_node(checkout: Path
 
 def _offline() -> dict[str, str]:
     """No registry, and ports that are free whatever runs on this machine."""
-    ports = {variable: str(free_port()) for variable in ("HTTP__PORT", "FLOWER__PORT")}
+    ports = {variable: str(free_port()) for variable in ("HTTP__PORT", "STREAM__PORT", "FLOWER__PORT")}
     return {"NPM_CONFIG_REGISTRY": "http://127.0.0.1:9", **ports}
 
 

@@ -18,6 +18,7 @@ from app.perps.types.protocol import EventRule, FundingSection, PerpsProtocol
 from contracts.markets import WAD
 from tests.perps import history
 from tests.perps.history import GENESIS, History, Said
+from tests.perps.told import assert_told
 
 MARKETS, POSITIONS = 2, 4
 
@@ -108,6 +109,7 @@ def test_reorgs_end_equal_to_a_clean_fold(
         for number in range(first, first + count):
             chain.append(told.mine(number, in_block(number, data.draw(blocks))))
         told.projection.apply(session, [event for events in chain[first:] for event in events])
+    assert_told(session)
     assert told.state() == told.clean_state(chain)
 
 
@@ -127,6 +129,7 @@ def test_late_and_repeated_events_end_equal_too(
         cut = chance.randint(1, len(shuffled))
         told.projection.apply(session, shuffled[:cut])
         shuffled = shuffled[cut:]
+    assert_told(session)
     assert told.state() == told.clean_state(chain)
 
 

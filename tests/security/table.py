@@ -58,6 +58,9 @@ class Entry:
     key_status: int | None = None
     reached_with: str | None = None
     """The operators' scope that reaches another's all the same."""
+    also: tuple[str, ...] = ()
+    """What this very call needs beside the guard's scope, for what it names."""
+    query: str = ""
 
     def __str__(self) -> str:
         return f"{self.method} {self.rule}"
@@ -77,7 +80,7 @@ class Entry:
     def about(self, parts: Parts) -> Call:
         """A right call about this subject."""
         path = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: parts[found[1]], self.rule)
-        return Call(self.method, path, _filled(self.body, parts), self.headers, parts)
+        return Call(self.method, path + self.query, _filled(self.body, parts), self.headers, parts)
 
 
 def _filled(body: Any, parts: Parts) -> Any:
@@ -196,4 +199,7 @@ TABLE = (
     Entry("POST", "/v1/transactions/build", "perps:read", 200, body=ORDER),
     Entry("GET", "/v1/funding-rates", "perps:read", 200),
     Entry("GET", "/v1/liquidations", "perps:read", 200),
+    # Streams: which topics need which scope, and whose jobs they are, is held by tests/streaming/test_tickets.py
+    Entry("POST", "/v1/stream-tickets", SIGNED_IN, 201, body={"topics": ["prices:*"]}, also=("oracle:read",)),
+    Entry("GET", "/v1/stream", SIGNED_IN, 307, query="?topic=prices:*", also=("oracle:read",)),
 )

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.core.clock import rfc3339
 from app.core.db import release
-from app.core.events import emit
+from app.core.events import NewEvent, Standing, emit_all
 from app.core.logging import get_logger
 from app.oracle.adapters.hermes import Hermes
 from app.oracle.maths.price import as_decimal
@@ -120,8 +120,11 @@ def record(session: Session, feeds: Mapping[bytes, Feed], prices: Iterable[Price
     if other:
         price_queries.record_prices(session, other)
     newer = [price for price in other if (latest := known[price.feed]) is None or price.publish_time > latest]
-    for price in newer:
-        emit(session, TOPIC, "0x" + price.feed.hex(), price_event(feeds[price.feed], price))
+    told = ((price, "0x" + price.feed.hex()) for price in newer)
+    emit_all(
+        session,
+        [NewEvent(TOPIC, subject, price_event(feeds[price.feed], price), Standing.STATE) for price, subject in told],
+    )
     return newer
 
 

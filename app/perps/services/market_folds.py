@@ -15,6 +15,7 @@ from app.perps.queries import folded_events, funding, markets, positions
 from app.perps.queries.folded_events import Entity
 from app.perps.services.position_folds import Moves
 from app.perps.services.reading import read_changes
+from app.perps.services.telling import tell_markets
 from app.perps.types.changes import FundingEntry, MarketChange
 from app.perps.types.markets import FundingState, Market
 from app.perps.types.positions import Side
@@ -47,7 +48,9 @@ def fold_markets(
         interest = _interest(session, protocol, market_id, known, moves)
         folded.append(_market(protocol, market_id, listing, settlements.get(market_id), interest))
     markets.write(session, folded)
-    markets.remove(session, protocol.name, known.keys() - listings.keys())
+    gone = known.keys() - listings.keys()
+    markets.remove(session, protocol.name, gone)
+    tell_markets(session, known, folded, [known[market_id] for market_id in gone])
     return [market for market in folded if market.market_id not in known]
 
 

@@ -10,7 +10,7 @@ from app.perps.maths.units import wad_text
 from app.perps.queries.funding import FundingRow
 from app.perps.types.health import End, Health, Judged, MarketView, Views
 from app.perps.types.markets import Market
-from app.perps.types.positions import Liquidation, Place
+from app.perps.types.positions import Liquidation, Place, Position
 
 SECONDS_AN_HOUR = 3600
 Shown = dict[str, Any]
@@ -18,9 +18,20 @@ Shown = dict[str, Any]
 
 def show_market(market: Market, views: Views) -> Shown:
     """A market; `funding.next` is what it would be, settled now, and `price` is null when it is unusable, with why."""
-    terms, state = market.terms, market.funding
     key = (market.protocol, market.market_id)
     view = views.priced.get(key)
+    return {
+        **show_recorded_market(market),
+        "provisional_funding": None if view is None else _provisional(view),
+        "price": None if view is None else wad_text(view.price_wad),
+        "price_published_at": None if view is None else rfc3339(view.published_at),
+        "price_reason": views.unpriced.get(key),
+    }
+
+
+def show_recorded_market(market: Market) -> Shown:
+    """A market as the chain last told of it."""
+    terms, state = market.terms, market.funding
     return {
         "protocol": market.protocol,
         "market_id": market.market_id,
@@ -40,10 +51,6 @@ def show_market(market: Market, views: Views) -> Shown:
         "last_funding_update": rfc3339(state.settled_at),
         "long_funding_index": wad_text(state.long_index_wad),
         "short_funding_index": wad_text(state.short_index_wad),
-        "provisional_funding": None if view is None else _provisional(view),
-        "price": None if view is None else wad_text(view.price_wad),
-        "price_published_at": None if view is None else rfc3339(view.published_at),
-        "price_reason": views.unpriced.get(key),
         "listed_at": rfc3339(market.listed_at),
     }
 
@@ -59,7 +66,15 @@ def _provisional(view: MarketView) -> Shown:
 
 def show_position(one: Judged) -> Shown:
     """A position with its live health; null, with the reason, when there is none to show."""
-    position = one.position
+    return {
+        **show_recorded_position(one.position),
+        "health": None if one.health is None else show_health(one.health),
+        "health_reason": one.reason,
+    }
+
+
+def show_recorded_position(position: Position) -> Shown:
+    """A position as the chain last told of it."""
     collateral = position.collateral_wad
     leverage = None if collateral is None else leverage_wad(position.size_wad, position.entry_price_wad, collateral)
     return {
@@ -79,8 +94,6 @@ def show_position(one: Judged) -> Shown:
         "fees": wad_text(position.fees_wad),
         "opened": show_place(position.opened),
         "changed": show_place(position.last),
-        "health": None if one.health is None else show_health(one.health),
-        "health_reason": one.reason,
     }
 
 
