@@ -29,6 +29,12 @@ class PositionNotFound(NotFound):
     code = "perps.position_not_found"
 
 
+class OrderNotFound(NotFound):
+    """There is no such order."""
+
+    code = "perps.order_not_found"
+
+
 class ProtocolNotFound(NotFound):
     """This deployment follows no such protocol."""
 

@@ -1,4 +1,6 @@
-"""`/v1/markets`, `/v1/positions`, `/v1/funding-rates`, `/v1/liquidations`: what the chain said, what it means now."""
+"""`/v1/markets`, `/v1/positions`, `/v1/conditional-orders`, `/v1/funding-rates`, `/v1/liquidations`: what the chain
+said, what it means now.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ from app.perps import schemas
 from app.perps.services import lists, shown
 from app.perps.services.lists import Asked, Slice
 from app.perps.services.parts import Seeing
+from app.perps.types.orders import OrderKind, OrderStatus
 from app.perps.types.positions import PositionStatus
 
 LIVE_SECONDS = 1
@@ -72,6 +75,32 @@ def position(protocol: str, key: str) -> Response:
     """One position."""
     found = lists.get_judged(current_session(), protocol, key, seeing=_seeing(), now=utc_now())
     return _cached(jsonify(shown.show_position(found)), LIVE_SECONDS)
+
+
+@blueprint.route("/conditional-orders", methods=["GET"])
+@require("perps:read")
+@blueprint.arguments(schemas.OrderQuery, location="query")
+@blueprint.response(200, schemas.OrderPage)
+def orders(query: dict[str, Any]) -> Response:
+    """Orders that wait for a price, and those that have ended, the newest first."""
+    asked = Asked(
+        protocol=query["protocol"],
+        market=query["market"],
+        owner=_bytes(query["owner"]),
+        status=None if query["status"] is None else OrderStatus(query["status"]),
+        kind=None if query["kind"] is None else OrderKind(query["kind"]),
+        position=query["position"],
+    )
+    page = lists.orders_page(current_session(), asked, _slice(query))
+    return _page(page, [shown.show_order(one) for one in page.items], LIVE_SECONDS)
+
+
+@blueprint.route("/conditional-orders/<protocol>/<key>", methods=["GET"])
+@require("perps:read")
+@blueprint.response(200, schemas.OrderSchema)
+def order(protocol: str, key: str) -> Response:
+    """One order."""
+    return _cached(jsonify(shown.show_order(lists.get_order(current_session(), protocol, key))), LIVE_SECONDS)
 
 
 @blueprint.route("/funding-rates", methods=["GET"])

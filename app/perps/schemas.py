@@ -10,6 +10,7 @@ from app.core.http.pages import page_schema
 from app.core.http.schema import Address, Text, Time, one_of
 from app.core.paging import PageQuery
 from app.perps.types.health import Verdict
+from app.perps.types.orders import OrderKind, OrderStatus, Waits
 from app.perps.types.positions import PositionStatus
 
 NAME = validate.Length(1, 40)
@@ -110,6 +111,36 @@ class PositionSchema(Schema):
     )
 
 
+class OrderSchema(Schema):
+    """An order that waits for a price, or has ended. An expired one is open until it is cancelled on chain."""
+
+    protocol = fields.String()
+    key = fields.String()
+    market_id = fields.String()
+    user_address = fields.String()
+    kind = fields.String(validate=validate.OneOf(list(OrderKind)))
+    side = fields.String(metadata={"description": "the position's"})
+    waits = fields.String(
+        validate=validate.OneOf(list(Waits)),
+        metadata={"description": "for the price to be at the trigger or below, or at it or above"},
+    )
+    status = fields.String(validate=validate.OneOf(list(OrderStatus)))
+    position = fields.String(
+        allow_none=True, metadata={"description": "the position's key; null until an order has opened one"}
+    )
+    size = amount("in base; of a closing order: more than the position has means all of it")
+    collateral = amount("held by the contract until it is executed")
+    trigger_price = amount("quote a unit of base")
+    acceptable_price = amount("a buyer's highest, a seller's lowest", allow_none=True)
+    execution_fee = amount("what whoever executes it is paid, in quote")
+    expires_at = fields.String(allow_none=True, metadata={"format": "date-time", "description": "null: never"})
+    executed_price = amount("quote a unit of base", allow_none=True)
+    executed_size = amount("in base", allow_none=True)
+    keeper = fields.String(allow_none=True, metadata={"description": "who executed it"})
+    created = fields.Nested(PlaceSchema)
+    changed = fields.Nested(PlaceSchema)
+
+
 class FundingRateSchema(Schema):
     """A settlement of a market's funding, by the rate of a second."""
 
@@ -162,6 +193,17 @@ class PositionQuery(PageQuery):
     status = Text(load_default=None, validate=one_of(*PositionStatus))
 
 
+class OrderQuery(PageQuery):
+    """Which orders."""
+
+    protocol = Text(load_default=None, validate=NAME)
+    market = Text(load_default=None, validate=KEY, metadata=MARKET)
+    owner = Address(load_default=None)
+    status = Text(load_default=None, validate=one_of(*OrderStatus))
+    kind = Text(load_default=None, validate=one_of(*OrderKind))
+    position = Text(load_default=None, validate=KEY, metadata={"description": "a position's key"})
+
+
 class TimedQuery(PageQuery):
     """Which stretch: from ≤ time < to."""
 
@@ -186,5 +228,6 @@ class LiquidationQuery(TimedQuery):
 
 MarketPage = page_schema(MarketSchema)
 PositionPage = page_schema(PositionSchema)
+OrderPage = page_schema(OrderSchema)
 FundingRatePage = page_schema(FundingRateSchema)
 LiquidationPage = page_schema(LiquidationSchema)

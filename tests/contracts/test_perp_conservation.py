@@ -15,7 +15,9 @@ from tests.contracts.ledger import Ledger
 
 pytestmark = pytest.mark.chain
 
-Kind = Literal["open", "add", "withdraw", "close", "liquidate", "settle", "insure", "limit", "stop", "execute", "cancel"]
+Kind = Literal[
+    *("open", "add", "withdraw", "close", "liquidate", "settle", "insure"), *("limit", "stop", "execute", "cancel")
+]
 OFTEN: tuple[Kind, ...] = (
     *("open", "open", "open", "open", "liquidate", "liquidate", "close", "withdraw", "settle"),
     *("limit", "stop", "execute", "execute"),

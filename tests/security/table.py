@@ -180,6 +180,8 @@ TABLE = (
     Entry("GET", "/v1/markets/<protocol>/<market_id>", "perps:read", 200, subject=subjects.market),
     Entry("GET", "/v1/positions", "perps:read", 200),
     Entry("GET", "/v1/positions/<protocol>/<key>", "perps:read", 200, subject=subjects.position),
+    Entry("GET", "/v1/conditional-orders", "perps:read", 200),
+    Entry("GET", "/v1/conditional-orders/<protocol>/<key>", "perps:read", 200, subject=subjects.order),
     Entry("GET", "/v1/funding-rates", "perps:read", 200),
     Entry("GET", "/v1/liquidations", "perps:read", 200),
 )

@@ -1,4 +1,4 @@
-"""Lists for readers: markets, positions with live health, settlements, liquidations; a page at a time."""
+"""Lists for readers: markets, positions with live health, orders, settlements, liquidations; a page at a time."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from app.core.paging import Page, decode_cursor, page_of
-from app.perps.errors import MarketNotFound
+from app.perps.errors import MarketNotFound, OrderNotFound
 from app.perps.maths.health import judged
 from app.perps.queries import listings
 from app.perps.queries.funding import FundingRow
 from app.perps.queries.listings import EVENT_KEY, POSITION_KEY, Filter
 from app.perps.queries.markets import list_markets, page_markets
+from app.perps.queries.orders import orders_by_key
 from app.perps.services.health import get_position, views_now
 from app.perps.services.parts import Seeing
 from app.perps.types.health import Judged, MarketKey, Views
 from app.perps.types.markets import Market
+from app.perps.types.orders import Order, OrderKind, OrderStatus
 from app.perps.types.positions import Liquidation, PositionStatus
 
-MARKETS, POSITIONS, FUNDING, LIQUIDATIONS = "perps_markets", "perps_positions", "perps_funding", "perps_liquidations"
+MARKETS, POSITIONS, ORDERS = "perps_markets", "perps_positions", "perps_orders"
+FUNDING, LIQUIDATIONS = "perps_funding", "perps_liquidations"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,8 @@ class Asked:
     protocol: str | None = None
     market: str | None = None
     owner: bytes | None = None
-    status: PositionStatus | None = None
+    status: PositionStatus | OrderStatus | None = None
+    kind: OrderKind | None = None
     liquidator: bytes | None = None
     position: str | None = None
     start: datetime | None = None
@@ -86,6 +90,23 @@ def get_judged(session: Session, protocol: str, key: str, *, seeing: Seeing, now
     return judged(get_position(session, protocol, key), views_now(session, seeing, now, protocol=protocol))
 
 
+def orders_page(session: Session, asked: Asked, part: Slice) -> Page[Order]:
+    """Conditional orders, the newest first; raises MarketNotFound and InvalidInput."""
+    before = decode_cursor(ORDERS, POSITION_KEY, part.cursor)
+    rows = listings.list_orders(session, _filter(session, asked), before=before, limit=part.limit + 1)
+    return page_of(
+        rows, limit=part.limit, listing=ORDERS, key=lambda row: (row.created.mined_at, row.protocol, row.key)
+    )
+
+
+def get_order(session: Session, protocol: str, key: str) -> Order:
+    """One order; raises OrderNotFound."""
+    found = orders_by_key(session, protocol, [key]).get(key)
+    if found is None:
+        raise OrderNotFound(f"{protocol[:100]} has no order {key[:100]}.")
+    return found
+
+
 def funding_page(session: Session, asked: Asked, part: Slice) -> Page[FundingRow]:
     """Settlements, the newest first; raises MarketNotFound and InvalidInput."""
     before = decode_cursor(FUNDING, EVENT_KEY, part.cursor)
@@ -116,6 +137,7 @@ def _filter(session: Session, asked: Asked) -> Filter:
         markets=None if asked.market is None else _named(session, asked.protocol, asked.market),
         owner=asked.owner,
         status=asked.status,
+        kind=asked.kind,
         liquidator=asked.liquidator,
         position=asked.position,
         start=asked.start,

@@ -13,7 +13,7 @@ from app.perps.errors import InvalidProtocol, ProtocolNotFound
 from app.perps.maths.calls import UPDATE_DATA, find_function
 from app.perps.types.fitting import ABI_TYPES, FEED_TYPES, IDENTITY_TYPES, is_hashed
 from app.perps.types.protocol import CallRule, EventRule, PerpsProtocol, PerpsSection
-from app.perps.types.vocabulary import KINDS, TERMS, Effect
+from app.perps.types.vocabulary import KINDS, ORDER_EFFECTS, TERMS, Effect
 
 SECTION = "perps"
 IDENTIFIED = frozenset({Effect.OPEN, Effect.TRADE, Effect.CHANGE, Effect.COLLATERAL, Effect.CLOSE, Effect.LIQUIDATE})
@@ -82,6 +82,7 @@ def _field_problems(
     ]
     identity = section.identity
     named = [*identity.market, *(identity.position if rule.effect in IDENTIFIED else ())]
+    named += identity.order if rule.effect in ORDER_EFFECTS else ()
     asked += [("event", name, IDENTITY_TYPES) for name in dict.fromkeys(named)]
     if section.price is not None and rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
         asked.append(("event", section.price.feed, FEED_TYPES))
@@ -103,6 +104,8 @@ def _keeper_problems(protocol: PerpsProtocol) -> Iterable[str]:
     by_market = {*identity.market, UPDATE_DATA}
     yield from _call_problems(protocol, "liquidate", keeper.liquidate, by_market | set(identity.position))
     yield from _call_problems(protocol, "settle_funding", keeper.settle_funding, by_market)
+    if keeper.execute_order is not None:
+        yield from _call_problems(protocol, "execute_order", keeper.execute_order, by_market | set(identity.order))
 
 
 def _call_problems(protocol: PerpsProtocol, key: str, call: CallRule, words: set[str]) -> Iterable[str]:

@@ -10,6 +10,7 @@ from app.perps.maths.units import wad_text
 from app.perps.queries.funding import FundingRow
 from app.perps.types.health import End, Health, Judged, MarketView, Views
 from app.perps.types.markets import Market
+from app.perps.types.orders import Order
 from app.perps.types.positions import Liquidation, Place
 
 SECONDS_AN_HOUR = 3600
@@ -138,6 +139,32 @@ def show_liquidation(one: Liquidation) -> Shown:
         "bad_debt": wad_text(one.bad_debt_wad),
         "insurance_paid": wad_text(one.insurance_paid_wad),
         "place": show_place(one.place),
+    }
+
+
+def show_order(one: Order) -> Shown:
+    """A conditional order, as the chain's events have left it."""
+    return {
+        "protocol": one.protocol,
+        "key": one.key,
+        "market_id": one.market_id,
+        "user_address": _hex(one.owner),
+        "kind": str(one.kind),
+        "side": str(one.side),
+        "waits": str(one.waits),
+        "status": str(one.status),
+        "position": one.position_key,
+        "size": wad_text(one.size_wad),
+        "collateral": wad_text(one.collateral_wad),
+        "trigger_price": wad_text(one.trigger_price_wad),
+        "acceptable_price": shown_wad(one.acceptable_price_wad),
+        "execution_fee": wad_text(one.execution_fee_wad),
+        "expires_at": None if one.expires_at is None else rfc3339(one.expires_at),
+        "executed_price": shown_wad(one.executed_price_wad),
+        "executed_size": shown_wad(one.executed_size_wad),
+        "keeper": None if one.keeper is None else _hex(one.keeper),
+        "created": show_place(one.created),
+        "changed": show_place(one.last),
     }
 
 
