@@ -28,7 +28,6 @@ def upgrade() -> None:
         sa.Column("user_address", sa.LargeBinary(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("side", sa.Text(), nullable=False),
-        sa.Column("waits", sa.Text(), nullable=False),
         sa.Column("position_key", sa.Text()),
         sa.Column("size_wad", WAD, nullable=False),
         sa.Column("collateral_wad", WAD, nullable=False),
@@ -52,14 +51,13 @@ def upgrade() -> None:
         sa.Column("transaction_hash", sa.LargeBinary(), nullable=False),
         sa.CheckConstraint("kind IN ('limit', 'stop_loss', 'take_profit')", name="kind"),
         sa.CheckConstraint("side IN ('long', 'short')", name="side"),
-        sa.CheckConstraint("waits IN ('below', 'above')", name="waits"),
         sa.CheckConstraint("status IN ('open', 'executed', 'cancelled')", name="status"),
         sa.CheckConstraint("(status = 'executed') = (executed_price_wad IS NOT NULL)", name="executed"),
         sa.CheckConstraint("octet_length(user_address) = 20", name="user_address"),
         sa.PrimaryKeyConstraint("protocol", "key", name="pk_perps_orders"),
     )
     for name, columns, where in (
-        ("trigger", ["protocol", "market_id", "waits", "trigger_price_wad"], OPEN),
+        ("trigger", ["protocol", "market_id", "kind", "side", "trigger_price_wad"], OPEN),
         ("created", ["created_at", "protocol", "key"], None),
         ("open", ["created_at", "protocol", "key"], OPEN),
         ("user", ["user_address", "created_at", "protocol", "key"], None),

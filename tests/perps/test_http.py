@@ -107,7 +107,7 @@ def test_conditional_orders(venue: Venue, get: Get) -> None:
         assert [one["key"] for one in get(f"/v1/conditional-orders?{query}").json["data"]] == found
     one = get(f"/v1/conditional-orders/{NAME}/{stop}").json
     assert (one["kind"], one["side"], one["waits"], one["status"]) == ("stop_loss", "long", "below", "open")
-    assert (one["trigger_price"], one["size"], one["execution_fee"]) == ("59000", "1", "2")
+    assert (one["trigger_price"], one["size"], one["execution_fee"]) == ("59000", "1", "20")
     assert (one["position"], one["expires_at"], one["executed_price"]) == (long, None, None)
     assert get(f"/v1/conditional-orders/{NAME}/{entry}").json["position"] is None
     missing = get(f"/v1/conditional-orders/{NAME}/999")

@@ -39,13 +39,12 @@ def only_order(history: History) -> dict[str, Any]:
 def test_an_order_says_what_it_waits_for(history: History) -> None:
     history.fold(3, order_placed(7, expires_at=GENESIS + 600, acceptable_price=900 * WAD))
     row = only_order(history)
-    said = {name: row[name] for name in ("key", "market_id", "kind", "side", "waits", "status", "position_key")}
+    said = {name: row[name] for name in ("key", "market_id", "kind", "side", "status", "position_key")}
     assert said == {
         "key": "7",
         "market_id": "1",
         "kind": "stop_loss",
         "side": "long",
-        "waits": "below",
         "status": "open",
         "position_key": "7",
     }
@@ -54,22 +53,6 @@ def test_an_order_says_what_it_waits_for(history: History) -> None:
     assert (row["execution_fee_wad"], row["executed_price_wad"]) == (2 * WAD, None)
     assert row["expires_at"] == datetime.fromtimestamp(GENESIS + 600, UTC)
     assert row["created_at"] == row["changed_at"] == datetime.fromtimestamp(GENESIS + 36, UTC)
-
-
-@pytest.mark.parametrize(
-    ("kind", "is_long", "waits"),
-    [
-        (1, True, "below"),
-        (1, False, "above"),
-        (2, True, "below"),
-        (2, False, "above"),
-        (3, True, "above"),
-        (3, False, "below"),
-    ],
-)
-def test_which_way_each_kind_waits(history: History, kind: int, is_long: bool, waits: str) -> None:
-    history.fold(3, order_placed(1, kind=kind, is_long=is_long))
-    assert only_order(history)["waits"] == waits
 
 
 @pytest.mark.parametrize("never", [0, 2**256 - 1])

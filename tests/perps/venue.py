@@ -23,11 +23,12 @@ from contracts.markets import WAD
 from tasks.base import process_message
 from tasks.chain import index_head, watch_transactions
 from tasks.oracle import refresh
-from tasks.perps import check, liquidate, scan, settle_funding
+from tasks.perps import check, execute_orders, liquidate, scan, settle_funding
 from tasks.runtime import Runtime
 from tests.contracts.exchange import NO_LIMIT_DOWN, NO_LIMIT_UP, wad
 
-TASKS = {task.name: task for task in (index_head, watch_transactions, refresh, check, liquidate, scan, settle_funding)}
+KEEPING = (check, liquidate, scan, execute_orders, settle_funding)
+TASKS = {task.name: task for task in (index_head, watch_transactions, refresh, *KEEPING)}
 NAME = "watchkeeper_perps"
 BTC, ETH, SOL = "1", "2", "3"
 GAS = 3_000_000
@@ -96,7 +97,7 @@ class Venue:
         """A limit order for one BTC, or to add it to a position; its key."""
         acceptable = options.get("acceptable", NO_LIMIT_UP if is_long else NO_LIMIT_DOWN)
         terms = (int(BTC), is_long, int(options.get("position", 0)), WAD, wad(options.get("collateral", "6000")))
-        fee, expires_at = wad(options.get("fee", "2")), options.get("expires_at", 0)
+        fee, expires_at = wad(options.get("fee", "20")), options.get("expires_at", 0)
         return self._placed("place_limit_order", *terms, wad(trigger), acceptable, fee, expires_at)
 
     def place_closing(self, kind: int, position: str, trigger: str, **options: Any) -> str:
@@ -104,7 +105,7 @@ class Venue:
         is_long = self.on_chain(position)["is_long"]
         acceptable = options.get("acceptable", NO_LIMIT_DOWN if is_long else NO_LIMIT_UP)
         terms = (kind, int(position), wad(options.get("size", "1000")), wad(trigger), acceptable)
-        fee, expires_at = wad(options.get("fee", "2")), options.get("expires_at", 0)
+        fee, expires_at = wad(options.get("fee", "20")), options.get("expires_at", 0)
         return self._placed("place_closing_order", *terms, fee, expires_at)
 
     def _placed(self, function: str, *terms: object) -> str:

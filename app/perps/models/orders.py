@@ -20,19 +20,21 @@ OPEN = text("status = 'open'")
 class PerpsOrder(Base):
     """An order that waits for a price, or has ended: executed or cancelled, as the chain's event says.
 
-    Grows by one row an order placed, kept for good. `waits` follows from kind and side: the trigger index is read from
-    a price outwards, in O(log open + found). `position_key` is empty for an order that has yet to open one.
+    Grows by one row an order placed, kept for good. The trigger index is read from a price outwards, in O(log open +
+    found). `position_key` is empty for an order that has yet to open one.
     """
 
     __tablename__ = "perps_orders"
     __table_args__ = (
         CheckConstraint("kind IN ('limit', 'stop_loss', 'take_profit')", name="kind"),
         CheckConstraint("side IN ('long', 'short')", name="side"),
-        CheckConstraint("waits IN ('below', 'above')", name="waits"),
         CheckConstraint("status IN ('open', 'executed', 'cancelled')", name="status"),
         CheckConstraint("(status = 'executed') = (executed_price_wad IS NOT NULL)", name="executed"),
         CheckConstraint("octet_length(user_address) = 20", name="user_address"),
-        Index("ix_perps_orders_trigger", "protocol", "market_id", "waits", "trigger_price_wad", postgresql_where=OPEN),
+        Index(
+            *("ix_perps_orders_trigger", "protocol", "market_id", "kind", "side", "trigger_price_wad"),
+            postgresql_where=OPEN,
+        ),
         Index("ix_perps_orders_created", "created_at", "protocol", "key"),
         Index("ix_perps_orders_open", "created_at", "protocol", "key", postgresql_where=OPEN),
         Index("ix_perps_orders_user", "user_address", "created_at", "protocol", "key"),
@@ -46,7 +48,6 @@ class PerpsOrder(Base):
     user_address: Mapped[bytes] = mapped_column(LargeBinary)
     kind: Mapped[str] = mapped_column(Text)
     side: Mapped[str] = mapped_column(Text)
-    waits: Mapped[str] = mapped_column(Text)
     position_key: Mapped[str | None] = mapped_column(Text)
     size_wad: Mapped[Decimal] = mapped_column(Wad)
     collateral_wad: Mapped[Decimal] = mapped_column(Wad)

@@ -80,7 +80,6 @@ def _values(order: Order) -> dict[str, Any]:
         "user_address": order.owner,
         "kind": order.kind,
         "side": order.side,
-        "waits": order.waits,
         "position_key": order.position_key,
         "size_wad": order.size_wad,
         "collateral_wad": order.collateral_wad,

@@ -17,13 +17,24 @@ def get_keeper(protocol: PerpsProtocol) -> KeeperSection:
 
 
 def contract_call(
-    protocol: PerpsProtocol, rule: CallRule, update: MarketUpdate, key: str | None = None
+    protocol: PerpsProtocol,
+    rule: CallRule,
+    update: MarketUpdate,
+    *,
+    position: str | None = None,
+    order: str | None = None,
 ) -> ContractCall:
-    """The file's call for this market (and position), with the update's data and its fee."""
+    """The file's call for this market (and position, or order), with the update's data and its fee."""
     contract = protocol.contracts[rule.contract]
     function = find_function(contract.abi, rule.function, len(rule.arguments))
     if function is None:
         raise KeeperUnavailable(f"{rule.contract} has no function {rule.function}.")
-    values = call_values(protocol.section, market_id=update.market.market_id, key=key, update_data=update.update.data)
+    values = call_values(
+        protocol.section,
+        market_id=update.market.market_id,
+        position=position,
+        order=order,
+        update_data=update.update.data,
+    )
     data = encode_call(function, [values[name] for name in rule.arguments])
     return ContractCall(contract.addresses[0], data, update.fee_wei)

@@ -63,11 +63,21 @@ class Order:
 
     @property
     def buys(self) -> bool:
-        """Opening a long and closing a short buy; the other two sell."""
-        return (self.kind is OrderKind.LIMIT) is (self.side is Side.LONG)
+        """Does it buy the base?"""
+        return buys(self.kind, self.side)
 
     @property
     def waits(self) -> Waits:
-        """A long is bought low, stopped low and gains high; a short the other way round."""
-        below = (self.kind is OrderKind.TAKE_PROFIT) is (self.side is Side.SHORT)
-        return Waits.BELOW if below else Waits.ABOVE
+        """Which way it waits."""
+        return waits(self.kind, self.side)
+
+
+def buys(kind: OrderKind, side: Side) -> bool:
+    """Opening a long and closing a short buy; the other two sell."""
+    return (kind is OrderKind.LIMIT) is (side is Side.LONG)
+
+
+def waits(kind: OrderKind, side: Side) -> Waits:
+    """A long is bought low, stopped low and gains high; a short the other way round."""
+    below = (kind is OrderKind.TAKE_PROFIT) is (side is Side.SHORT)
+    return Waits.BELOW if below else Waits.ABOVE
