@@ -1,5 +1,5 @@
-"""`/v1/markets`, `/v1/positions`, `/v1/conditional-orders`, `/v1/funding-rates`, `/v1/liquidations`: what the chain
-said, what it means now.
+"""`/v1/markets`, `/v1/positions`, `/v1/conditional-orders`, `/v1/funding-rates`, `/v1/liquidations`,
+`/v1/keeper-actions`: what the chain said, what it means now, what was done about it.
 """
 
 from __future__ import annotations
@@ -121,6 +121,16 @@ def liquidations(query: dict[str, Any]) -> Response:
     """Liquidations, the newest first, whoever sent them."""
     page = lists.liquidations_page(current_session(), _timed(query), _slice(query))
     return _page(page, [shown.show_liquidation(one) for one in page.items], HISTORY_SECONDS)
+
+
+@blueprint.route("/keeper-actions", methods=["GET"])
+@require("perps:read")
+@blueprint.arguments(schemas.KeeperActionQuery, location="query")
+@blueprint.response(200, schemas.KeeperActionPage)
+def keeper_actions(query: dict[str, Any]) -> Response:
+    """Transactions that this deployment's keeper planned, the newest first, and how long each step took."""
+    page = lists.actions_page(current_session(), _slice(query), protocol=query["protocol"], action=query["action"])
+    return _page(page, [shown.show_action(one) for one in page.items], LIVE_SECONDS)
 
 
 def _seeing() -> Seeing:

@@ -10,11 +10,13 @@ from app.core.http.pages import page_schema
 from app.core.http.schema import Address, Text, Time, one_of
 from app.core.paging import PageQuery
 from app.perps.types.health import Verdict
+from app.perps.types.keeper import EXECUTE_ORDER, LIQUIDATE
 from app.perps.types.orders import OrderKind, OrderStatus, Waits
 from app.perps.types.positions import PositionStatus
 
 NAME = validate.Length(1, 40)
 KEY = validate.Length(1, 200)
+ACTIONS = (LIQUIDATE, EXECUTE_ORDER)
 MARKET = {"description": "a market's id, or its symbol"}
 
 
@@ -177,6 +179,30 @@ class LiquidationSchema(Schema):
     place = fields.Nested(PlaceSchema)
 
 
+class KeeperActionSchema(Schema):
+    """A transaction that this deployment's keeper planned. The spans are decimals of seconds; a block's time is in
+    whole seconds and the chain's own, so that it may lie before the broadcast.
+    """
+
+    intent_id = fields.String(metadata={"description": "of `/v1/transactions`"})
+    protocol = fields.String()
+    action = fields.String(validate=validate.OneOf(ACTIONS))
+    key = fields.String(metadata={"description": "the position's or the order's"})
+    market_id = fields.String()
+    outcome = fields.String(
+        allow_none=True, metadata={"description": "the transaction's last status; null: it has not ended"}
+    )
+    block_number = fields.Integer(allow_none=True)
+    price_published_at = fields.String(metadata={"format": "date-time"})
+    detected_at = fields.String(metadata={"format": "date-time"})
+    planned_at = fields.String(metadata={"format": "date-time"})
+    broadcast_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+    included_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+    detection_seconds = amount("from the price's publishing to the detection")
+    broadcast_seconds = amount("from there to the first broadcast", allow_none=True)
+    inclusion_seconds = amount("from there to the block", allow_none=True)
+
+
 class MarketQuery(PageQuery):
     """Which markets."""
 
@@ -218,6 +244,13 @@ class TimedQuery(PageQuery):
             raise ValidationError("Before `from`.", "to")
 
 
+class KeeperActionQuery(PageQuery):
+    """Which of the keeper's transactions."""
+
+    protocol = Text(load_default=None, validate=NAME)
+    action = Text(load_default=None, validate=one_of(*ACTIONS))
+
+
 class LiquidationQuery(TimedQuery):
     """Which liquidations."""
 
@@ -230,4 +263,5 @@ MarketPage = page_schema(MarketSchema)
 PositionPage = page_schema(PositionSchema)
 OrderPage = page_schema(OrderSchema)
 FundingRatePage = page_schema(FundingRateSchema)
+KeeperActionPage = page_schema(KeeperActionSchema)
 LiquidationPage = page_schema(LiquidationSchema)

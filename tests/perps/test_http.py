@@ -12,7 +12,8 @@ from flask import Flask
 from app.core.errors import Unauthenticated
 from app.core.http.principal import Credentials, Principal
 from app.factory import create_app
-from app.perps.jobs import SCAN_LIQUIDATIONS
+from app.perps.jobs import EXECUTE_ORDERS, SCAN_LIQUIDATIONS
+from app.perps.queries.gauges import GAUGES
 from config.settings import Settings
 from tests.contracts.exchange import STOP_LOSS, TAKE_PROFIT
 from tests.perps.test_keeper import move
@@ -115,6 +116,37 @@ def test_conditional_orders(venue: Venue, get: Get) -> None:
     refused = get("/v1/conditional-orders?kind=iceberg")
     assert refused.status_code == 422
     assert "kind" in str(refused.json["errors"])
+
+
+def test_what_the_keeper_did_and_how_long_it_took(venue: Venue, get: Get) -> None:
+    long, other = venue.open(True, "1", "1500"), venue.open(True, "1", "30000")
+    stop = venue.place_closing(STOP_LOSS, other, "59500")
+    venue.index()
+    move(venue, "59000")
+    venue.run(SCAN_LIQUIDATIONS)
+    venue.run(EXECUTE_ORDERS)
+    venue.settle()
+    venue.run(SCAN_LIQUIDATIONS)
+    answer = get("/v1/keeper-actions").json
+    assert [(one["action"], one["key"]) for one in answer["data"]] == [("execute_order", stop), ("liquidate", long)]
+    first = answer["data"][1]
+    assert (first["protocol"], first["market_id"], first["outcome"]) == (NAME, BTC, "final")
+    assert first["block_number"] == venue.rows("SELECT block_number FROM perps_liquidations")[0][0]
+    assert Decimal(first["detection_seconds"]) > 0
+    assert Decimal(first["broadcast_seconds"]) >= 0
+    assert first["inclusion_seconds"] is not None
+    (only,) = get("/v1/keeper-actions?action=liquidate").json["data"]
+    assert only == first
+    page = get("/v1/keeper-actions?limit=1").json
+    (rest,) = get(f"/v1/keeper-actions?limit=1&cursor={page['next_cursor']}").json["data"]
+    assert rest == first
+    assert get("/v1/keeper-actions?action=dance").status_code == 422
+    gauge = next(gauge for gauge in GAUGES if gauge.name == "watchkeeper_keeper_latency_seconds")
+    found = {tuple(row[1:4]): row[4] for row in venue.rows(gauge.statement)}
+    assert {key[1] for key in found} == {"detection", "broadcast", "inclusion", "total"}
+    assert found["liquidate", "detection", "0.5"] == pytest.approx(
+        Decimal(first["detection_seconds"]), abs=Decimal("0.01")
+    )
 
 
 def test_positions_with_live_health(venue: Venue, get: Get) -> None:

@@ -109,7 +109,8 @@ def test_closing_orders_go_first_and_the_cap_holds(venue: Venue, reconfigure: Re
     reconfigure(max_orders_per_scan=2)
     result = executed(venue)
     assert (list(fates(result)), result["more"]) == (late[:2], True)
-    assert list(fates(executed(venue))) == [late[2], entry]  # those on their way are passed over
+    rest = executed(venue)
+    assert list(fates(rest)) == [late[2], entry], rest  # those on their way are passed over
     venue.settle()
     assert venue.rows("SELECT DISTINCT status FROM perps_orders") == [("executed",)]
 
@@ -142,7 +143,6 @@ def test_two_keepers_at_once_send_one_transaction(venue: Venue) -> None:
     venue.rpc("evm_setAutomine", False)
     assert fates(executed(venue)) == {stop: "planned"}
     assert executed(venue)["attempts"] == []
-    assert executed(venue, protocol=NAME, market=BTC)["attempts"] == []
     assert len(intents(venue)) == 1
     venue.rpc("evm_setAutomine", True)
     venue.settle()

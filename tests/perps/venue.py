@@ -185,8 +185,13 @@ class Venue:
         self.run(INDEX_HEAD, params={"contract_set": NAME})
 
     def refresh(self) -> None:
-        """Record the latest prices."""
+        """Record the latest prices. The searches that this queues are forgotten: a test runs its own, and the worker
+        would go on with these.
+        """
         self.run(REFRESH_PRICES)
+        self.execute(
+            "DELETE FROM jobs WHERE status = 'queued' AND kind IN ('perps.scan_liquidations', 'perps.execute_orders')"
+        )
 
     def rows(self, statement: str, **values: Any) -> Sequence[Any]:
         """What a SELECT gives."""

@@ -184,4 +184,5 @@ TABLE = (
     Entry("GET", "/v1/conditional-orders/<protocol>/<key>", "perps:read", 200, subject=subjects.order),
     Entry("GET", "/v1/funding-rates", "perps:read", 200),
     Entry("GET", "/v1/liquidations", "perps:read", 200),
+    Entry("GET", "/v1/keeper-actions", "perps:read", 200),
 )

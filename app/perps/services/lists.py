@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from app.core.paging import Page, decode_cursor, page_of
 from app.perps.errors import MarketNotFound, OrderNotFound
 from app.perps.maths.health import judged
-from app.perps.queries import listings
+from app.perps.queries import keeper_actions, listings
 from app.perps.queries.funding import FundingRow
 from app.perps.queries.listings import EVENT_KEY, POSITION_KEY, Filter
 from app.perps.queries.markets import list_markets, page_markets
@@ -19,12 +20,13 @@ from app.perps.queries.orders import orders_by_key
 from app.perps.services.health import get_position, views_now
 from app.perps.services.parts import Seeing
 from app.perps.types.health import Judged, MarketKey, Views
+from app.perps.types.keeper import KeeperAction
 from app.perps.types.markets import Market
 from app.perps.types.orders import Order, OrderKind, OrderStatus
 from app.perps.types.positions import Liquidation, PositionStatus
 
 MARKETS, POSITIONS, ORDERS = "perps_markets", "perps_positions", "perps_orders"
-FUNDING, LIQUIDATIONS = "perps_funding", "perps_liquidations"
+FUNDING, LIQUIDATIONS, ACTIONS = "perps_funding", "perps_liquidations", "perps_keeper_actions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,14 @@ def liquidations_page(session: Session, asked: Asked, part: Slice) -> Page[Liqui
         listing=LIQUIDATIONS,
         key=lambda row: (row.place.mined_at, row.protocol, row.place.block_number, row.place.log_index),
     )
+
+
+def actions_page(session: Session, part: Slice, *, protocol: str | None, action: str | None) -> Page[KeeperAction]:
+    """What the keeper planned, the newest first; raises InvalidInput for a bad cursor."""
+    key = decode_cursor(ACTIONS, (datetime, UUID), part.cursor)
+    before = None if key is None else (key[0], key[1])
+    rows = keeper_actions.list_page(session, protocol=protocol, action=action, before=before, limit=part.limit + 1)
+    return page_of(rows, limit=part.limit, listing=ACTIONS, key=lambda row: (row.detected_at, row.intent_id))
 
 
 def _filter(session: Session, asked: Asked) -> Filter:

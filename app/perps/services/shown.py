@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.core.clock import rfc3339
@@ -9,6 +10,7 @@ from app.perps.maths.margin import leverage_wad
 from app.perps.maths.units import wad_text
 from app.perps.queries.funding import FundingRow
 from app.perps.types.health import End, Health, Judged, MarketView, Views
+from app.perps.types.keeper import KeeperAction
 from app.perps.types.markets import Market
 from app.perps.types.orders import Order
 from app.perps.types.positions import Liquidation, Place
@@ -166,6 +168,36 @@ def show_order(one: Order) -> Shown:
         "created": show_place(one.created),
         "changed": show_place(one.last),
     }
+
+
+def show_action(one: KeeperAction) -> Shown:
+    """A transaction that the keeper planned; a span is null until both its ends are known."""
+    return {
+        "intent_id": str(one.intent_id),
+        "protocol": one.protocol,
+        "action": one.action,
+        "key": one.key,
+        "market_id": one.market_id,
+        "outcome": one.outcome,
+        "block_number": one.block_number,
+        "price_published_at": rfc3339(one.price_published_at),
+        "detected_at": rfc3339(one.detected_at),
+        "planned_at": rfc3339(one.planned_at),
+        "broadcast_at": None if one.broadcast_at is None else rfc3339(one.broadcast_at),
+        "included_at": None if one.included_at is None else rfc3339(one.included_at),
+        "detection_seconds": _span(one.price_published_at, one.detected_at),
+        "broadcast_seconds": _span(one.detected_at, one.broadcast_at),
+        "inclusion_seconds": _span(one.broadcast_at, one.included_at),
+    }
+
+
+def _span(start: datetime | None, end: datetime | None) -> str | None:
+    """In seconds, to the millisecond."""
+    if start is None or end is None:
+        return None
+    milliseconds = (end - start) // timedelta(milliseconds=1)
+    sign = "-" if milliseconds < 0 else ""
+    return f"{sign}{abs(milliseconds) // 1000}.{abs(milliseconds) % 1000:03d}"
 
 
 def show_place(place: Place) -> Shown:
