@@ -47,6 +47,13 @@ class PositionEnded(Conflict):
     code = "perps.position_ended"
 
 
+class NothingToReplay(AppError):
+    """The stored events and prices say nothing of that range."""
+
+    code = "perps.nothing_to_replay"
+    status = 409
+
+
 class HealthUnknown(Unavailable):
     """There is no price that this position's health could be judged by; it is neither healthy nor unhealthy."""
 

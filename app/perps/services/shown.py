@@ -161,7 +161,7 @@ def show_order(one: Order) -> Shown:
         "trigger_price": wad_text(one.trigger_price_wad),
         "acceptable_price": shown_wad(one.acceptable_price_wad),
         "execution_fee": wad_text(one.execution_fee_wad),
-        "expires_at": None if one.expires_at is None else rfc3339(one.expires_at),
+        "expires_at": rfc3339_or_none(one.expires_at),
         "executed_price": shown_wad(one.executed_price_wad),
         "executed_size": shown_wad(one.executed_size_wad),
         "keeper": None if one.keeper is None else _hex(one.keeper),
@@ -183,8 +183,8 @@ def show_action(one: KeeperAction) -> Shown:
         "price_published_at": rfc3339(one.price_published_at),
         "detected_at": rfc3339(one.detected_at),
         "planned_at": rfc3339(one.planned_at),
-        "broadcast_at": None if one.broadcast_at is None else rfc3339(one.broadcast_at),
-        "included_at": None if one.included_at is None else rfc3339(one.included_at),
+        "broadcast_at": rfc3339_or_none(one.broadcast_at),
+        "included_at": rfc3339_or_none(one.included_at),
         "detection_seconds": _span(one.price_published_at, one.detected_at),
         "broadcast_seconds": _span(one.detected_at, one.broadcast_at),
         "inclusion_seconds": _span(one.broadcast_at, one.included_at),
@@ -214,6 +214,11 @@ def show_place(place: Place) -> Shown:
 def shown_wad(value: int | None) -> str | None:
     """An amount as a decimal in a string; null where there is none."""
     return None if value is None else wad_text(value)
+
+
+def rfc3339_or_none(value: datetime | None) -> str | None:
+    """A time; null where there is none."""
+    return None if value is None else rfc3339(value)
 
 
 def _hex(value: bytes) -> str:
