@@ -33,6 +33,13 @@ LIVE = text(
     """
 )
 
+UNFINISHED = text(
+    """
+    SELECT key FROM perps_keeper_actions
+    WHERE protocol = :protocol AND action = :action AND outcome IS NULL AND detected_at >= :since
+    """
+)
+
 FOLLOW = text(
     """
     UPDATE perps_keeper_actions
@@ -51,6 +58,11 @@ def add(session: Session, action: KeeperAction) -> None:
 def list_live(session: Session, protocol: str, limit: int) -> Sequence[Row[Any]]:
     """The protocol's actions that have not ended, the oldest first, with their effect as far as it is indexed."""
     return session.execute(LIVE, {"protocol": protocol, "limit": limit}).all()
+
+
+def unfinished_keys(session: Session, protocol: str, action: str, *, since: datetime) -> set[str]:
+    """The keys of the action's transactions that have not ended, detected since then. O(live)."""
+    return set(session.execute(UNFINISHED, {"protocol": protocol, "action": action, "since": since}).scalars())
 
 
 def follow(session: Session, rows: Sequence[dict[str, Any]]) -> None:

@@ -60,7 +60,7 @@ def scan_and_liquidate(session: Session, protocol: PerpsProtocol, market_id: str
         list(views.priced.values()),
         limit=turn.parts.caps.max_liquidations,
         now=now,
-        busy=under_way(session, protocol, LIQUIDATION),
+        busy=under_way(session, protocol, LIQUIDATION, now),
     )
     seen = [Attempt(target=health.position, fate=Fate.SEEN, health=health) for health in candidates.found]
     can_send = protocol.section.keeper is not None
@@ -84,7 +84,7 @@ def scan_and_execute(session: Session, protocol: PerpsProtocol, market_id: str |
         opening={market for _, market in opening.priced},
         limit=turn.parts.caps.max_orders,
         now=now,
-        busy=under_way(session, protocol, EXECUTION),
+        busy=under_way(session, protocol, EXECUTION, now),
     )
     seen = [Attempt(target=order, fate=Fate.SEEN) for order in found.found]
     can_send = protocol.section.keeper is not None and protocol.section.keeper.execute_order is not None

@@ -21,6 +21,8 @@ from app.perps.services.parts import Sending
 from app.perps.types.keeper import Attempt, Fate, KeeperAction, subject
 from app.perps.types.protocol import PerpsProtocol
 
+UNREAD_AT_MOST = timedelta(minutes=10)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -57,11 +59,14 @@ def send(
         follow(session, plan.protocol.name)
 
 
-def under_way(session: Session, protocol: PerpsProtocol, duty: Duty) -> list[str]:
-    """The keys for which the duty's transaction is live."""
+def under_way(session: Session, protocol: PerpsProtocol, duty: Duty, now: datetime) -> set[str]:
+    """The keys for which the duty's transaction is live, or final while the indexer has yet to read its block: those
+    would fill a scan with what is gone. An indexer that stands still holds them back for so long and no longer.
+    """
     prefix = subject(protocol.name, "")
-    found = list_live_subjects(session, protocol.chain_id, duty.action)
-    return [one.removeprefix(prefix) for one in found if one.startswith(prefix)]
+    live = list_live_subjects(session, protocol.chain_id, duty.action)
+    unread = keeper_actions.unfinished_keys(session, protocol.name, duty.action, since=now - UNREAD_AT_MOST)
+    return {one.removeprefix(prefix) for one in live if one.startswith(prefix)} | unread
 
 
 def _backoff(plan: Plan, one: Attempt, before: Mapping[str, tuple[str, int]]) -> dict[str, Any] | None:
