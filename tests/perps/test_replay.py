@@ -121,6 +121,15 @@ def test_a_liquidation_that_no_recorded_price_announced_is_named(history: Histor
     assert (only["position"], only["place"]["block_number"]) == ("2", 6)
 
 
+def test_a_price_of_the_very_second_comes_before_its_block(history: History, session: Session) -> None:
+    history.fold(2, long(1, 60))
+    price(session, 4, "930")
+    history.fold(4, liquidated(1))
+    report = replayed(session, 2, 4)
+    assert crossings(report) == [("1", 4, "930", "23.95", "liquidated", 4)]
+    assert report["liquidated_unforeseen"] == []
+
+
 def test_a_wide_price_is_uncertain_and_funding_counts(history: History, session: Session) -> None:
     history.fold(2, long(1, 100), long(2, 110))
     price(session, 3, "914.5", conf="1")
