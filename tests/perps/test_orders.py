@@ -132,6 +132,16 @@ def test_the_update_has_the_last_word_before_gas_is_paid(venue: Venue) -> None:
     move(venue, "58900")
     venue.price("BTC-USD", "60000")  # it has come back since; the recorded one has not
     assert fates(executed(venue)) == {stop: "waiting"}
+    venue.cancel(stop)
+    careful = venue.place_closing(STOP_LOSS, long, "59000", acceptable=58_800 * WAD)
+    venue.index()
+    venue.price("BTC-USD", "58799")  # past what the trader would take
+    (attempt,) = executed(venue)["attempts"]
+    assert (attempt["order"], attempt["fate"], attempt["detail"]) == (
+        careful,
+        "waiting",
+        "the price is not acceptable",
+    )
     assert intents(venue) == []
 
 

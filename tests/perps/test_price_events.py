@@ -14,6 +14,7 @@ from tests.perps.venue import BTC, NAME, Venue
 
 pytestmark = pytest.mark.chain
 
+COLUMNS = "SELECT column_name AS name FROM information_schema.columns WHERE table_name = 'perps_liquidations'"
 QUEUED = "SELECT id, kind, params, principal FROM jobs WHERE status = 'queued' ORDER BY kind"
 
 
@@ -83,9 +84,17 @@ def test_every_step_leaves_its_time(venue: Venue) -> None:
     venue.run(SCAN_LIQUIDATIONS)  # final, but its block has yet to be read
     assert venue.rows("SELECT outcome FROM perps_keeper_actions") == [(None,)]
     venue.index()
+    # A key that other protocols open again has had liquidations before, and may have one after.
+    columns = [row.name for row in venue.rows(COLUMNS)]
+    other = {"block_number": "block_number + by", "transaction_hash": "decode(repeat('00', 32), 'hex')"}
+    values = ", ".join(other.get(name, name) for name in columns)
+    venue.execute(
+        f"INSERT INTO perps_liquidations ({', '.join(columns)})"  # noqa: S608 - our own words
+        f" SELECT {values} FROM perps_liquidations, (VALUES (-1), (1)) AS other (by)"
+    )
     venue.run(SCAN_LIQUIDATIONS)
     (ended,) = venue.rows("SELECT * FROM perps_keeper_actions")
-    (liquidation,) = venue.rows("SELECT * FROM perps_liquidations")
+    liquidation = venue.rows("SELECT * FROM perps_liquidations ORDER BY block_number")[1]
     assert (ended.outcome, ended.included_at) == ("final", liquidation.liquidated_at)
     assert ended.block_number == liquidation.block_number
     assert ended.broadcast_at == action.broadcast_at

@@ -16,8 +16,8 @@ from app.perps.types.keeper import KeeperAction
 
 TABLE: Table = PerpsKeeperAction.__table__  # type: ignore[assignment]
 
-# The oldest of those that have not ended, with the block their effect stands in: a liquidation ends one position, an
-# execution one order, so each is found by its key, and is this one's if the transaction is.
+# The oldest of those that have not ended, a row for each effect on their key, with when its block was mined: which of
+# them is the action's own, its transaction says.
 LIVE = text(
     """
     SELECT a.intent_id, a.broadcast_at, coalesce(l.liquidated_at, o.changed_at) AS included_at,

@@ -23,31 +23,25 @@ def follow(session: Session, protocol: str) -> bool:
     if not live:
         return False
     ids = [row.intent_id for row in live]
-    intents = {intent.id: intent for intent in list_intents(session, ids)}
     broadcasts = list_first_broadcasts(session, ids)
+    # An effect is by its key, which may have had others before: it is the transaction's own, or another's.
+    effects = {(row.intent_id, bytes(row.transaction_hash)): row.included_at for row in live if row.transaction_hash}
+    known = {row.intent_id: row.broadcast_at for row in live}
     changed: list[dict[str, Any]] = []
-    for row in live:
-        intent = intents.get(row.intent_id)
-        if intent is None:
-            continue
-        ended = intent.status in TERMINAL
-        included = intent.status is IntentStatus.FINAL and _is_its_effect(row, intent.transaction_hash)
-        if intent.status is IntentStatus.FINAL and not included:
-            ended = False  # the indexer has yet to read its block
-        broadcast_at = broadcasts.get(row.intent_id)
-        if ended or broadcast_at != row.broadcast_at:
+    for intent in list_intents(session, ids):
+        included_at = effects.get((intent.id, intent.transaction_hash or b""))
+        is_final = intent.status is IntentStatus.FINAL
+        ended = included_at is not None if is_final else intent.status in TERMINAL
+        broadcast_at = broadcasts.get(intent.id)
+        if ended or broadcast_at != known[intent.id]:
             changed.append(
                 {
-                    "intent_id": row.intent_id,
+                    "intent_id": intent.id,
                     "broadcast_at": broadcast_at,
-                    "included_at": row.included_at if included else None,
-                    "block_number": intent.block_number if included else None,
+                    "included_at": included_at if is_final else None,
+                    "block_number": intent.block_number if is_final and ended else None,
                     "outcome": intent.status if ended else None,
                 }
             )
     keeper_actions.follow(session, changed)
     return bool(changed)
-
-
-def _is_its_effect(row: Any, transaction_hash: bytes | None) -> bool:
-    return row.transaction_hash is not None and bytes(row.transaction_hash) == transaction_hash
