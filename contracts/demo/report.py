@@ -94,6 +94,7 @@ def report_of(
         "orders": [_order(row) for row in database.rows(ORDERS, protocol=PROTOCOL)],
         "latency": [dict(row) for row in database.rows(LATENCY, protocol=PROTOCOL)],
         "replay": dict(replay),
+        "blocks_to_liquidation": _blocks(replay),
         "positions": [_position(row) for row in database.rows(POSITIONS, protocol=PROTOCOL)],
     }
 
@@ -115,6 +116,15 @@ def _position(row: Row) -> Report:
         "opened": hexadecimal(row["opened_transaction_hash"]),
         **ended,
     }
+
+
+def _blocks(replay: Mapping[str, Any]) -> list[int]:
+    """Of each position that was liquidated, the blocks from the price that endangered it to its end; sorted."""
+    return sorted(
+        one["ended_block_number"] - one["block_number"]
+        for one in replay["would_have_been_liquidated"]
+        if one["liquidation"] is not None
+    )
 
 
 def _order(row: Row) -> Report:
@@ -148,7 +158,7 @@ def table(report: Report) -> str:
     lines += _order_lines(report["orders"])
     for status in ("open", "closed", "liquidated"):
         lines += _position_lines(status, [each for each in report["positions"] if each["status"] == status])
-    lines += [*_replay_lines(report["replay"]), *_latency_lines(report["latency"])]
+    lines += [*_replay_lines(report["replay"]), *_latency_lines(report["latency"], report["blocks_to_liquidation"])]
     return "\n".join([*lines, "", *_verdict(report)])
 
 
@@ -175,12 +185,15 @@ def _replay_lines(replay: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _latency_lines(latency: Sequence[Report]) -> list[str]:
+def _latency_lines(latency: Sequence[Report], blocks: Sequence[int]) -> list[str]:
     lines = ["", "the keeper's latency"]
-    return lines + [
+    lines += [
         f"  {one['step']:<10} p50 {one['p50_ms']:>6} ms  p95 {one['p95_ms']:>6} ms  of {one['transactions']}"
         for one in latency
     ]
+    if blocks:
+        lines.append(f"  price to liquidation: p50 {blocks[len(blocks) // 2]} blocks, at most {blocks[-1]}")
+    return lines
 
 
 def _position_lines(status: str, positions: Sequence[Report]) -> list[str]:
