@@ -114,6 +114,12 @@ def dispatcher() -> None:
     service("tasks.dispatcher").serve(settings())
 
 
+@cli.command("price-stream")
+def price_stream() -> None:
+    """Follow Hermes' stream of prices."""
+    service("tasks.price_stream").serve(settings())
+
+
 @cli.command()
 def flower() -> None:
     """Run Flower, for looking only and behind its login on every route."""

@@ -269,9 +269,13 @@ class TransactionEnded(Conflict):
 
 
 class ForkSeen(NodeFailed):
-    """The node's chain differs from the one indexed: a reorg to heal."""
+    """The node's chain differs from the one indexed, at `block_number` for one: a reorg to heal."""
 
     code = "chain.fork_seen"
+
+    def __init__(self, detail: str | None = None, *, block_number: int) -> None:
+        super().__init__(detail)
+        self.block_number = block_number
 
 
 class CursorMoved(Conflict):

@@ -79,7 +79,7 @@ WATCH_TRANSACTIONS = JobKind(
 
 AUDIT_RANGES = JobKind(
     name="chain.audit_ranges",
-    summary="Read the next range of final blocks once more, by a second provider or receipts; repair what is missing.",
+    summary="Read the next range of final blocks once more, by a second provider or receipts; repair what differs.",
     params=AuditParams,
     queue=Queue.BULK,
     scope="chain:write",

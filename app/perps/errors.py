@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from app.chain.errors import MalformedEvent
 from app.core.errors import AppError, Conflict, NotFound, Unavailable
 
 
-class UnreadableEvent(AppError):
-    """An event does not fit what its protocol file says of it."""
+class UnreadableEvent(MalformedEvent):
+    """An event does not fit what its protocol file says of it, or a value in it no column."""
 
     code = "perps.unreadable_event"
 
@@ -90,3 +91,9 @@ class KeeperUnavailable(Unavailable):
     """This deployment sends no transactions for that protocol."""
 
     code = "perps.keeper_unavailable"
+
+
+class ActionUnavailable(Conflict):
+    """The protocol's file does not describe that call."""
+
+    code = "perps.action_unavailable"

@@ -18,7 +18,7 @@ MARKET_NUMBERS = (
     "funding_settled_at",
 )
 POSITION_NUMBERS = ("size", "collateral", "entry_price", "entry_funding_index")
-ORDER_NUMBERS = ("size", "collateral", "trigger_price", "acceptable_price", "execution_fee")
+ORDER_NUMBERS = ("size", "collateral", "trigger_price", "execution_fee")
 ORDER_KINDS = {1: "limit", 2: "stop_loss", 3: "take_profit"}
 LIQUIDATION_NUMBERS = (
     "price",

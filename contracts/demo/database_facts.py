@@ -53,7 +53,6 @@ ORDER_COLUMNS = {
     "size": "size_wad",
     "collateral": "collateral_wad",
     "trigger_price": "trigger_price_wad",
-    "acceptable_price": "acceptable_price_wad",
     "execution_fee": "execution_fee_wad",
 }
 EXECUTED_COLUMNS = {"price": "executed_price_wad", "executed_size": "executed_size_wad"}

@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 revision = "0018_orders"
-down_revision = "0012_nodes"
+down_revision = "0016_oracle_candles"
 branch_labels = None
 depends_on = None
 

@@ -24,6 +24,7 @@ EDGES: dict[str, frozenset[str]] = {
     "app/models.py": frozenset({"models"}),  # shows migrations every table
     "tasks/dispatcher.py": frozenset({"adapters"}),  # owns the broker's and the stream's connections
     "tasks/runtime.py": frozenset({"adapters"}),  # builds the adapters once a worker process
+    "tasks/price_stream.py": frozenset({"adapters"}),  # builds the oracle's, a process of its own
     "tasks/indexing.py": frozenset({"adapters"}),  # the same for the command that only indexes
 }
 

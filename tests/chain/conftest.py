@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
@@ -173,6 +174,24 @@ def proxied(chain: Chain, indexer: Indexer) -> Iterator[NodeProxy]:
     proxy.close()
 
 
+@pytest.fixture
+def second(chain: Chain, indexer: Indexer, provider: Provider) -> Iterator[NodeProxy]:
+    """A second provider, configured after the node itself."""
+    proxy = NodeProxy(chain.url)
+    node = Provider(proxy.url, chain_id=CHAIN_ID, attempts=1)
+    indexer.providers = Providers([provider, node])
+    yield proxy
+    node.close()
+    proxy.close()
+
+
+def indexed(chain: Chain, indexer: Indexer) -> None:
+    """A chain with events in its final blocks."""
+    grow(chain, 30)
+    chain.mine(70)
+    indexer.run()
+
+
 def once(proxy: NodeProxy, method: str, act: Any) -> None:
     """Do `act` before the node is asked the first request that has `method` in it."""
 
@@ -182,3 +201,22 @@ def once(proxy: NodeProxy, method: str, act: Any) -> None:
             act()
 
     proxy.before = before
+
+
+@contextmanager
+def before_statement(engine: Engine, words: str, act: Callable[[], None], *, passing: int = 0) -> Iterator[None]:
+    """Do `act`, once, before a statement with these words goes out; `passing` others are let through first."""
+    left = passing + 1
+
+    def before(connection: object, cursor: object, statement: str, *_: object) -> None:
+        nonlocal left
+        if words in statement:
+            left -= 1
+            if left == 0:
+                act()
+
+    event.listen(engine, "before_cursor_execute", before)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", before)

@@ -56,7 +56,17 @@ def test_all_urls_given_nothing_embedded_starts(
         monkeypatch.setenv(name, url)
     plan = planned(tmp_path)
     assert [role.name for role in plan.roles] == [
-        *("migrate", "api", "dispatcher", "worker-chain", "worker-perps", "worker-default", "beat", "flower")
+        *(
+            "migrate",
+            "api",
+            "dispatcher",
+            "worker-chain",
+            "worker-perps",
+            "worker-default",
+            "price-stream",
+            "beat",
+            "flower",
+        )
     ]
     assert not {*URLS, "CHAIN__RPC_URLS"} & plan.environment.keys()
 

@@ -4,18 +4,40 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from app.chain.queries.events import remove_events
 from app.chain.types.blocks import Event
+from app.perps.types.protocol import EventRule, FundingSection, PerpsProtocol
 from contracts.markets import WAD
 from tests.perps import history
 from tests.perps.history import GENESIS, History, Said
 
 MARKETS, POSITIONS = 2, 4
+
+
+def by_premium() -> PerpsProtocol:
+    """Our exchange, its settlements read as if they said two prices."""
+    ours = history.our_protocol()
+    rules = [rule for rule in ours.section.events if rule.event != "perp.FundingSettled"]
+    premium = EventRule.model_validate(
+        {
+            "event": "perp.FundingSettled",
+            "effect": "premium",
+            "fields": {"market_price": "long_funding_index", "price": "price"},
+        }
+    )
+    funding = FundingSection(model="premium", authority="chain")
+    return replace(ours, section=ours.section.model_copy(update={"events": (*rules, premium), "funding": funding}))
+
+
+PROTOCOLS = [history.our_protocol, by_premium]
 
 ids = st.integers(1, POSITIONS)
 markets = st.integers(1, MARKETS)
@@ -53,7 +75,7 @@ blocks = st.lists(said, max_size=5)
 # Forward: so many blocks at once. Backward: undo so many of the newest.
 steps = st.lists(st.tuples(st.sampled_from(["forward", "forward", "undo"]), st.integers(1, 4)), min_size=1, max_size=8)
 LAW = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
@@ -70,11 +92,14 @@ def in_block(number: int, drawn: list[Any]) -> list[Said]:
     return found
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @LAW
 @given(steps, st.data())
-def test_reorgs_end_equal_to_a_clean_fold(session: Session, steps: list[tuple[str, int]], data: st.DataObject) -> None:
+def test_reorgs_end_equal_to_a_clean_fold(
+    session: Session, protocol: Callable[[], PerpsProtocol], steps: list[tuple[str, int]], data: st.DataObject
+) -> None:
     session.rollback()
-    told = History(session, history.our_protocol())
+    told = History(session, protocol())
     chain: list[list[Event]] = []
     for direction, count in steps:
         if direction == "undo":
@@ -89,13 +114,14 @@ def test_reorgs_end_equal_to_a_clean_fold(session: Session, steps: list[tuple[st
     assert told.state() == told.clean_state(chain)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @LAW
 @given(st.lists(blocks, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_late_and_repeated_events_end_equal_too(
-    session: Session, drawn: list[list[Any]], chance: random.Random
+    session: Session, protocol: Callable[[], PerpsProtocol], drawn: list[list[Any]], chance: random.Random
 ) -> None:
     session.rollback()
-    told = History(session, history.our_protocol())
+    told = History(session, protocol())
     chain = [told.mine(number, in_block(number, said)) for number, said in enumerate(drawn)]
     events = [event for found in chain for event in found]
     shuffled = [*events, *(event for event in events if chance.random() < 0.3)]
@@ -104,4 +130,33 @@ def test_late_and_repeated_events_end_equal_too(
         cut = chance.randint(1, len(shuffled))
         told.projection.apply(session, shuffled[:cut])
         shuffled = shuffled[cut:]
+    assert told.state() == told.clean_state(chain)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@LAW
+@given(st.lists(blocks, min_size=1, max_size=6), st.randoms(use_true_random=False))
+def test_events_that_never_were_leave_no_trace(
+    session: Session, protocol: Callable[[], PerpsProtocol], drawn: list[list[Any]], chance: random.Random
+) -> None:
+    session.rollback()
+    told = History(session, protocol())
+    chain = [told.mine(number, in_block(number, said)) for number, said in enumerate(drawn)]
+    told.projection.apply(session, [event for events in chain for event in events])
+    false = [event.log for events in chain for event in events if chance.random() < 0.3]
+    remove_events(session, history.CHAIN_ID, false)
+    told.projection.forget(session, history.CHAIN_ID, false)
+    assert told.state() == told.clean_state([[one for one in events if one.log not in false] for events in chain])
+
+
+def test_a_premium_that_comes_late_has_those_after_it_settled_anew(session: Session) -> None:
+    told = History(session, by_premium())
+    said = [
+        [history.market_added(1)],
+        *([history.funding_settled(1, GENESIS, long_funding_index=index * WAD)] for index in (900, 1_100, 1_300)),
+    ]
+    chain = [told.mine(number, events) for number, events in enumerate(said)]
+    for number in (0, 1, 3, 2):
+        told.projection.apply(session, chain[number])
+    assert len(told.rows("perps_funding_rates")) == 3
     assert told.state() == told.clean_state(chain)

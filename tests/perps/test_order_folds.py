@@ -55,6 +55,11 @@ def test_an_order_says_what_it_waits_for(history: History) -> None:
     assert row["created_at"] == row["changed_at"] == datetime.fromtimestamp(GENESIS + 36, UTC)
 
 
+def test_a_limit_that_no_price_reaches_is_none(history: History) -> None:
+    history.fold(3, order_placed(1, kind=1, acceptable_price=2**256 - 1))
+    assert only_order(history)["acceptable_price_wad"] is None
+
+
 @pytest.mark.parametrize("never", [0, 2**256 - 1])
 def test_an_order_that_opens_names_its_position_when_there_is_one(history: History, never: int) -> None:
     history.fold(3, order_placed(1, kind=1, position_id=0, collateral=50 * WAD, expires_at=never))

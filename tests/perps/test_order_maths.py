@@ -88,8 +88,8 @@ def has_come(one: Order, price: int, half: int) -> bool:
     buys = (one.kind is OrderKind.LIMIT) == (one.side is Side.LONG)
     end = (price + half if buys else price - half) * WAD
     come = end <= one.trigger_price_wad if waits(one.kind, one.side) is Waits.BELOW else end >= one.trigger_price_wad
-    limit = one.acceptable_price_wad or 0
-    return come and (price * WAD <= limit if buys else price * WAD >= limit)
+    limit = one.acceptable_price_wad
+    return come and (limit is None or (price * WAD <= limit if buys else price * WAD >= limit))
 
 
 @pytest.mark.parametrize("seed", range(3))

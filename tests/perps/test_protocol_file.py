@@ -106,6 +106,15 @@ def field(name: str, word: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("computed", "funding", "authority"), "perps.funding.authority"),
         (put("0x12", "price", "contract"), "perps.price.contract"),
         (put(1, "keeper", "bribe"), "perps.keeper.bribe: Extra inputs are not permitted"),
+        (put("shut", "client", "close", "function"), "perps.client.close: perp has no function shut of that many"),
+        (
+            put(["market_id", "luck"], "client", "close", "arguments"),
+            "perps.client.close: perp has no function close of",
+        ),
+        (
+            put(["position_id", "luck", "update_data"], "client", "close", "arguments"),
+            "perps.client.close: nothing is known as luck.",
+        ),
         (field("PositionOpened", "colour", "owner"), "an event of effect `open` has no ['colour']"),
         (lambda t: without("fields", "owner")(event(t, "PositionOpened")), "`open` needs ['owner']"),
         (
@@ -138,7 +147,10 @@ def field(name: str, word: str, value: Any) -> Callable[[dict[str, Any]], None]:
             field("PositionOpened", "size", {"value": "1", "field": "size"}),
             "size needs `field` or `value`, one of them",
         ),
-        (field("PositionOpened", "size", {"value": "many"}), "size is a number with at most 18 decimals"),
+        (
+            field("PositionOpened", "size", {"value": "many"}),
+            "size is a number with at most 18 digits on each side of the point",
+        ),
         (field("MarketAdded", "max_confidence_bps", {"value": "1.5"}), "max_confidence_bps is a whole number"),
         (field("PositionOpened", "owner", {"value": "0x"}), "owner cannot be the same for every event"),
         (

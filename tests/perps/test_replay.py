@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.oracle.adapters import rules_from
 from app.oracle.queries.prices import record_prices
-from app.oracle.types import Price
+from app.oracle.types.prices import Price
 from app.perps.errors import NothingToReplay
 from app.perps.services.replay import replay, replay_text, show_replay
 from config.groups import OracleSettings
@@ -66,7 +66,7 @@ def long(number: int, collateral: int, **changes: Any) -> Any:
 
 def replayed(session: Session, first: int, last: int) -> dict[str, Any]:
     before = session.connection().exec_driver_sql("SELECT pg_current_xact_id_if_assigned()").scalar()
-    found = replay(session, our_protocol(), rules_from(OracleSettings()), from_block=first, to_block=last)
+    found = replay(session, our_protocol(), rules_from(OracleSettings(), CHAIN_ID), from_block=first, to_block=last)
     assert session.connection().exec_driver_sql("SELECT pg_current_xact_id_if_assigned()").scalar() == before
     assert f"{len(found.crossings)} positions would have been liquidated" in replay_text(found)
     return show_replay(found)
@@ -155,7 +155,7 @@ def test_a_key_that_is_opened_again_can_cross_again(history: History, session: S
 
 def test_a_range_that_nothing_is_known_of(history: History, session: Session) -> None:
     with pytest.raises(NothingToReplay, match="none has a stored event"):
-        replay(session, our_protocol(), rules_from(OracleSettings()), from_block=100, to_block=200)
+        replay(session, our_protocol(), rules_from(OracleSettings(), CHAIN_ID), from_block=100, to_block=200)
 
 
 def test_the_verb(history: History, session: Session, database_url: str, tmp_path: Path) -> None:

@@ -22,13 +22,13 @@ from contracts.feeds import FEEDS
 from contracts.markets import WAD
 from tasks.base import process_message
 from tasks.chain import index_head, watch_transactions
-from tasks.oracle import refresh
+from tasks.oracle import aggregate, refresh
 from tasks.perps import check, execute_orders, liquidate, scan, settle_funding
 from tasks.runtime import Runtime
 from tests.contracts.exchange import NO_LIMIT_DOWN, NO_LIMIT_UP, wad
 
 KEEPING = (check, liquidate, scan, execute_orders, settle_funding)
-TASKS = {task.name: task for task in (index_head, watch_transactions, refresh, *KEEPING)}
+TASKS = {task.name: task for task in (index_head, watch_transactions, refresh, aggregate, *KEEPING)}
 NAME = "watchkeeper_perps"
 BTC, ETH, SOL = "1", "2", "3"
 GAS = 3_000_000

@@ -93,6 +93,15 @@ ONCE = {"Idempotency-Key": "the-same-key"}
 NEW_USER = {"login": "$login", "password": PASSWORD, "scopes": []}
 NEW_PASSWORD = {"current_password": PASSWORD, "password": "another horse battery"}
 SIGN_IN = {"login": "$login", "password": "$password"}
+ORDER = {
+    "protocol": "watchkeeper_perps",
+    "action": "open",
+    "market": "1",
+    "side": "long",
+    "size": "1",
+    "collateral": "10000",
+    "price_limit": "1000000",
+}
 BY_METRICS_TOKEN = {"Authorization": f"Bearer {METRICS_TOKEN}"}
 
 TABLE = (
@@ -175,6 +184,9 @@ TABLE = (
     Entry("POST", "/v1/signers/<address>/reset-breaker", "ops:write", 200, ANYBODYS, subjects.tripped_signer),
     Entry("GET", "/v1/events", "chain:read", 200),
     Entry("GET", "/v1/prices", "oracle:read", 200),
+    Entry("GET", "/v1/prices/<path:name>", "oracle:read", 200, subject=subjects.feed),
+    Entry("GET", "/v1/prices/<path:name>/average", "oracle:read", 200, subject=subjects.feed),
+    Entry("GET", "/v1/candles/<path:name>", "oracle:read", 200, subject=subjects.feed),
     Entry("GET", "/v1/prices/<path:name>/history", "oracle:read", 200, subject=subjects.feed),
     Entry("GET", "/v1/markets", "perps:read", 200),
     Entry("GET", "/v1/markets/<protocol>/<market_id>", "perps:read", 200, subject=subjects.market),
@@ -182,6 +194,8 @@ TABLE = (
     Entry("GET", "/v1/positions/<protocol>/<key>", "perps:read", 200, subject=subjects.position),
     Entry("GET", "/v1/conditional-orders", "perps:read", 200),
     Entry("GET", "/v1/conditional-orders/<protocol>/<key>", "perps:read", 200, subject=subjects.order),
+    Entry("GET", "/v1/price-updates", "perps:read", 200),
+    Entry("POST", "/v1/transactions/build", "perps:read", 200, body=ORDER),
     Entry("GET", "/v1/funding-rates", "perps:read", 200),
     Entry("GET", "/v1/liquidations", "perps:read", 200),
     Entry("GET", "/v1/keeper-actions", "perps:read", 200),

@@ -38,6 +38,9 @@ BEYOND_A_SCHEMA = {
     "/callback_url": "an address that may be called",
     "/login": "letters and signs of a login",
     "/password": "without the login in it",
+    "?market": "named where the protocol has more than a transaction can carry",
+    **dict.fromkeys(("/market", "/position", "/side"), "where the action of the order needs it, and only there"),
+    **dict.fromkeys(("/size", "/collateral", "/price_limit"), "the same, above zero, in digits the contract can hold"),
     "/cadence": "an interval or a crontab that comes to pass, in a zone that exists",
 }
 REFUSED_FORMS = {

@@ -56,13 +56,21 @@ REWIND = text(
     """
     UPDATE chain_cursors c
     SET next_block = greatest(c.start_block, :from_block), rewinds = c.rewinds + 1,
-        final_block = nullif(least(c.final_block, :from_block - 1), -1), tip_hash = below.hash, tip_at = below.mined_at
+        tip_hash = below.hash, tip_at = below.mined_at
     FROM chain_cursors self
     LEFT JOIN chain_headers below
       ON below.chain_id = self.chain_id AND below.number = greatest(self.start_block, :from_block) - 1
      AND self.start_block < :from_block
     WHERE c.chain_id = :chain_id AND self.chain_id = c.chain_id AND self.name = c.name AND c.next_block > :from_block
       AND c.next_block > c.start_block
+    """
+)
+
+# Also of sets that are not past it: what one of them still called final would make a shorter chain a lagging node.
+NOT_FINAL = text(
+    """
+    UPDATE chain_cursors SET final_block = nullif(:from_block - 1, -1)
+    WHERE chain_id = :chain_id AND final_block >= :from_block
     """
 )
 
@@ -143,8 +151,11 @@ def looked(session: Session, cursor: Cursor, *, head_block: int, final_block: in
 
 
 def rewind(session: Session, chain_id: int, from_block: int) -> None:
-    """Put every cursor of the chain that is past `from_block` back before it. Headers below must still be there."""
+    """Put every cursor of the chain that is past `from_block` back before it, and let none call it final. Headers below
+    must still be there.
+    """
     session.execute(REWIND, {"chain_id": chain_id, "from_block": from_block})
+    session.execute(NOT_FINAL, {"chain_id": chain_id, "from_block": from_block})
 
 
 def first_start(session: Session, chain_id: int) -> int | None:

@@ -18,8 +18,9 @@ NODE_BEHIND = "node_behind"
 log = get_logger(__name__)
 
 
-def heal(work: Work, provider: Provider, cursor: Cursor, heads: Heads) -> None:
-    """Rewind the chain's tables to the last block that the node and we have in common, and commit.
+def heal(work: Work, provider: Provider, cursor: Cursor, heads: Heads, *, seen_at: int) -> None:
+    """Rewind the chain's tables to the last block that the node and we have in common, below the block `seen_at` where
+    they differ, and commit.
 
     A fork below what was final raises an alarm first, in a transaction of its own, and is rewound all the same; where
     the options say so the chain's sets are halted instead (SetHalted). Raises CursorMoved when another worker was
@@ -27,9 +28,8 @@ def heal(work: Work, provider: Provider, cursor: Cursor, heads: Heads) -> None:
     """
     believed, start_block, final_block = _belief(work, cursor)
     try:
-        found = rewind_to(
-            believed, _compare(provider, believed, heads.head.number), start_block=start_block, final_block=final_block
-        )
+        node = _compare(provider, believed, heads.head.number, seen_at)
+        found = rewind_to(believed, node, start_block=start_block, final_block=final_block)
     except errors.NodeBehind as behind:
         work.alarm(_alarm(work, NODE_BEHIND, provider.name, head_block=heads.head.number, final_block=final_block))
         raise behind
@@ -71,11 +71,16 @@ def _belief(work: Work, cursor: Cursor) -> tuple[dict[int, bytes], int, int | No
     return newest_first, cursor.start_block if start is None else start, final
 
 
-def _compare(provider: Provider, believed: dict[int, bytes], head_block: int) -> dict[int, bytes]:
-    """The node's hashes at the numbers we know, from its head down, as far as it takes to find a common block."""
+def _compare(provider: Provider, believed: dict[int, bytes], head_block: int, seen_at: int) -> dict[int, bytes]:
+    """The node's hashes at the numbers we know, from its head down, as far as it takes to find a common block.
+
+    The block that gave the fork away comes first. What another set has read beyond a gap may be the node's chain again,
+    and agreement there says nothing of the blocks below.
+    """
     numbers = [number for number in believed if number <= head_block]
-    node: dict[int, bytes] = {}
-    for chunk in search_chunks(numbers):
+    seen = [number for number in numbers if number == seen_at]
+    node: dict[int, bytes] = {header.number: header.hash for header in read_headers(provider, seen)} if seen else {}
+    for chunk in search_chunks([number for number in numbers if number != seen_at]):
         node |= {header.number: header.hash for header in read_headers(provider, chunk)}
         if last_common(believed, node) is not None:
             break

@@ -40,12 +40,14 @@ class RangeLimits:
 class CheckLimits:
     """How far a node's answers are held against blooms and receipts.
 
-    `blooms` and `receipts` are off for a chain that fills in no filters, or whose receipt roots are its own. The others
-    bound the calls that 1,000 blocks may cost: near the head, and where blocks are final.
+    `blooms`, `receipts` and `header_hashes` are off for a chain that fills in no filters, or whose receipt roots or
+    block hashes are its own. The others bound the calls that 1,000 blocks may cost: near the head, and where blocks are
+    final.
     """
 
     blooms: bool = True
     receipts: bool = True
+    header_hashes: bool = True
     head_calls_per_1000_blocks: int = 1000
     final_calls_per_1000_blocks: int = 100
 

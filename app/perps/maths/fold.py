@@ -117,7 +117,8 @@ def _changed(position: Position, change: PositionChange) -> Position:
     delta = change.mode is Mode.DELTA
     return replace(
         position,
-        size_wad=_moved(position.size_wad, change.size_wad, delta),
+        # Less than nothing is left only while an earlier event is missing; with it the position is folded again.
+        size_wad=max(0, _moved(position.size_wad, change.size_wad, delta)),
         collateral_wad=_moved_collateral(position.collateral_wad, change.collateral_wad, delta),
         entry_price_wad=position.entry_price_wad if change.entry_price_wad is None else change.entry_price_wad,
         entry_funding_index_wad=(

@@ -10,10 +10,11 @@ from typing import Any
 from app.perps.errors import UnreadableEvent
 from app.perps.maths.units import WAD_DECIMALS, scaled_wad, sqrt_price_wad
 from app.perps.types.changes import Changes, FundingEntry, MarketChange, OrderChange, PositionChange, Premium
+from app.perps.types.fitting import KEY_BYTES_MOST, misfit, text_misfit
 from app.perps.types.orders import OrderKind
 from app.perps.types.positions import Place, Side
 from app.perps.types.protocol import EventRule, FieldRule, PerpsSection, Unit
-from app.perps.types.vocabulary import KINDS, NUMBERS, ORDER_EFFECTS, Effect, Kind, Mode
+from app.perps.types.vocabulary import KINDS, LIMITS, NUMBERS, ORDER_EFFECTS, Effect, Kind, Mode
 
 ADDRESS_BYTES = 20
 _EXACT = Context(prec=80)
@@ -28,7 +29,8 @@ def read_into(changes: Changes, section: PerpsSection, rule: EventRule, args: Ma
     if "size" in values and rule.mode is Mode.ABSOLUTE and rule.effect is not Effect.TRADE:
         values["size"] = abs(values["size"])  # where the contract signs it, the sign is the side
     if rule.effect is Effect.MARKET:
-        feed = None if section.price is None else _feed(section.price.feed, args.get(section.price.feed))
+        source = section.feed_field
+        feed = None if source is None else _feed(source, args.get(source))
         changes.markets.append(MarketChange(market_id=market_id, place=place, terms=values, price_feed=feed))
     elif rule.effect is Effect.FUNDING:
         changes.funding.append(_funding(market_id, place, values))
@@ -47,7 +49,10 @@ def read_into(changes: Changes, section: PerpsSection, rule: EventRule, args: Ma
 
 def key_of(args: Mapping[str, Any], names: tuple[str, ...]) -> str:
     """The identity that the named fields make, as text: numbers in digits, bytes in hex, joined by colons."""
-    return ":".join(_key_part(name, args) for name in names)
+    key = ":".join(_key_part(name, args) for name in names)
+    if problem := text_misfit(key, KEY_BYTES_MOST):
+        raise UnreadableEvent(f"the identity made of {', '.join(names)} {problem}")
+    return key
 
 
 def _key_part(name: str, args: Mapping[str, Any]) -> str:
@@ -60,6 +65,15 @@ def _key_part(name: str, args: Mapping[str, Any]) -> str:
 
 
 def _value(name: str, rule: FieldRule, args: Mapping[str, Any], section: PerpsSection) -> Any:
+    value = _read(name, rule, args, section)
+    if problem := misfit(KINDS[name], value):
+        if name in LIMITS:
+            return None
+        raise UnreadableEvent(f"{rule.source or name} {problem}")
+    return value
+
+
+def _read(name: str, rule: FieldRule, args: Mapping[str, Any], section: PerpsSection) -> Any:
     if rule.value is not None:
         return _constant(KINDS[name], rule.value)
     if rule.source is None or rule.source not in args:

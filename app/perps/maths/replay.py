@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from app.oracle.types import Price
+from app.oracle.types.prices import Price
 from app.perps.maths.fold import folded
 from app.perps.maths.health import judge, scan_bound
 from app.perps.maths.market_fold import Listing, folded_market, folded_terms

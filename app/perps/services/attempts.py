@@ -14,7 +14,8 @@ from app.chain.types.calls import ContractCall, Rehearsal
 from app.core.db import release
 from app.core.errors import AppError
 from app.oracle.errors import PriceMissing
-from app.oracle.types import Action, Quote
+from app.oracle.services.read import get_around
+from app.oracle.types.prices import Action, Around, Quote
 from app.perps.maths.keeping import bonus_units, cost_wad, fate_of
 from app.perps.maths.units import scaled_wad
 from app.perps.queries.markets import markets_by_id
@@ -54,9 +55,11 @@ def prepare(
     Raises KeeperUnavailable, PriceMissing for the coin that pays for gas, and the node's failures.
     """
     markets = markets_by_id(session, protocol.name, {target.market_id for target in targets})
-    native_wad = native_price_wad(parts.quotes(session, clock()), parts.caps.native_feed)
+    now = clock()
+    native_wad = native_price_wad(parts.quotes(session, now), parts.caps.native_feed)
+    around = get_around(session, parts.rules, now)
     release(session)
-    updates = _updates(protocol, markets, targets, duty=duty, parts=parts, sending=sending, clock=clock)
+    updates = _updates(protocol, markets, targets, duty=duty, around=around, parts=parts, sending=sending, clock=clock)
     prepared = [_prepared(protocol, target, duty, updates.get(_place(duty, target))) for target in targets]
     rehearsals = iter(sending.rehearse([one.call for one in prepared if one.call is not None]))
     return [
@@ -88,6 +91,7 @@ def _updates(
     targets: Sequence[Target],
     *,
     duty: Duty,
+    around: Around,
     parts: PerpsParts,
     sending: Sending,
     clock: Callable[[], datetime],
@@ -99,7 +103,9 @@ def _updates(
     found: dict[tuple[Action, str], MarketUpdate | AppError] = {}
     for action, names in wanted.items():
         listed = [market for name, market in markets.items() if name in names]
-        fetched = fetch_updates(protocol, listed, action=action, parts=parts, sending=sending, clock=clock)
+        fetched = fetch_updates(
+            protocol, listed, action=action, around=around, parts=parts, sending=sending, clock=clock
+        )
         found |= {(action, market_id): update for market_id, update in fetched.items()}
     return found
 

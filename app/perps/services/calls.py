@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from app.chain.types.calls import ContractCall
 from app.perps.errors import KeeperUnavailable
 from app.perps.maths.calls import call_values, encode_call, find_function
@@ -25,10 +28,6 @@ def contract_call(
     order: str | None = None,
 ) -> ContractCall:
     """The file's call for this market (and position, or order), with the update's data and its fee."""
-    contract = protocol.contracts[rule.contract]
-    function = find_function(contract.abi, rule.function, len(rule.arguments))
-    if function is None:
-        raise KeeperUnavailable(f"{rule.contract} has no function {rule.function}.")
     values = call_values(
         protocol.section,
         market_id=update.market.market_id,
@@ -36,5 +35,15 @@ def contract_call(
         order=order,
         update_data=update.update.data,
     )
-    data = encode_call(function, [values[name] for name in rule.arguments])
-    return ContractCall(contract.addresses[0], data, update.fee_wei)
+    return filled_call(protocol, rule, values, update.fee_wei)
+
+
+def filled_call(protocol: PerpsProtocol, rule: CallRule, values: Mapping[str, Any], value_wei: int) -> ContractCall:
+    """The file's call with these values for its arguments."""
+    contract = protocol.contracts[rule.contract]
+    function = find_function(contract.abi, rule.function, len(rule.arguments))
+    if function is None:
+        raise KeeperUnavailable(f"{rule.contract} has no function {rule.function}.")
+    return ContractCall(
+        contract.addresses[0], encode_call(function, [values[name] for name in rule.arguments]), value_wei
+    )

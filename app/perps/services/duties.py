@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.chain.types.calls import ContractCall
-from app.oracle.types import Action
+from app.oracle.types.prices import Action
 from app.perps.errors import KeeperUnavailable
 from app.perps.maths.health import judged
 from app.perps.maths.orders import is_acceptable, is_tight, is_triggered

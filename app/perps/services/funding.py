@@ -17,7 +17,8 @@ from app.core.db import release
 from app.core.errors import AppError
 from app.jobs.services.enqueue import enqueue_all
 from app.jobs.types import NewJob
-from app.oracle.types import Action
+from app.oracle.services.read import get_around
+from app.oracle.types.prices import Action
 from app.perps.errors import MarketNotFound
 from app.perps.jobs import SETTLE_FUNDING as KIND
 from app.perps.queries import keeper as queries
@@ -72,7 +73,7 @@ def plan_settlement(
     """
     protocol = get_protocol(parts.protocols, name)
     get_keeper(protocol)
-    sending = parts.get_sending()
+    sending = parts.get_sending(session)
     market = markets_by_id(session, name, [market_id]).get(market_id)
     if market is None:
         raise MarketNotFound(f"{name} has no market {market_id[:100]}.")
@@ -83,8 +84,11 @@ def plan_settlement(
         if market.funding.settled_at >= slot_at:
             queries.record_slot(session, name, market_id, slot_at, intent_id=None, now=clock())
             return None
+    around = get_around(session, parts.rules, clock())
     release(session)
-    updates = fetch_updates(protocol, [market], action=Action.FUNDING, parts=parts, sending=sending, clock=clock)
+    updates = fetch_updates(
+        protocol, [market], action=Action.FUNDING, around=around, parts=parts, sending=sending, clock=clock
+    )
     update = updates[market_id]
     if isinstance(update, AppError):
         raise update

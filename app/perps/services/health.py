@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from app.oracle.types import Action
+from app.oracle.types.prices import Action
 from app.perps.errors import HealthUnknown, MarketNotFound, PositionNotFound
 from app.perps.maths.health import CROSS_MARGIN, ENDED, judged
 from app.perps.maths.views import view_markets
@@ -132,7 +132,7 @@ def _ask_the_contract(
             positions,
             duty=LIQUIDATION,
             parts=asking,
-            sending=parts.get_sending(),
+            sending=parts.get_sending(session),
             clock=clock,
         )
         fates |= {subject(name, one.attempt.target.key): one.attempt.fate for one in prepared}

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.core.errors import AppError
 from app.core.logging import get_logger
-from app.oracle.types import Action
+from app.oracle.types.prices import Action
 from app.perps.maths.views import view_markets
 from app.perps.queries.markets import list_markets
 from app.perps.services.attempts import prepare
@@ -135,7 +135,7 @@ def _tried(
     parts = turn.parts
     if not seen or parts.sending is None:
         return seen
-    sending, targets = parts.get_sending(), [one.target for one in seen]
+    sending, targets = parts.get_sending(session), [one.target for one in seen]
     prepared = prepare(session, protocol, targets, duty=duty, parts=parts, sending=sending, clock=turn.clock)
     plan = Plan(protocol, duty, sending.signer, parts.caps.gas_ceiling, detected_at, turn.clock(), turn.job_id)
     attempts = record(session, plan, prepared)

@@ -42,7 +42,7 @@ def plan_liquidation(
     Raises ProtocolNotFound, PositionNotFound, PositionEnded, PositionHealthy, NotProfitable, LiquidationRefused,
     KeeperUnavailable, the oracle's and the node's failures.
     """
-    protocol, sending = get_protocol(parts.protocols, protocol_name), parts.get_sending()
+    protocol, sending = get_protocol(parts.protocols, protocol_name), parts.get_sending(session)
     position = get_position(session, protocol_name, key)
     if position.status is not PositionStatus.OPEN:
         raise PositionEnded(f"The position is {position.status}.")

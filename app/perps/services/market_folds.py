@@ -63,7 +63,7 @@ def _from_the_beginning(session: Session, protocol: PerpsProtocol, market_ids: C
     by_market: dict[str, list[MarketChange]] = {}
     for change in read_changes(protocol, events).markets:
         by_market.setdefault(change.market_id, []).append(change)
-    has_feed = protocol.section.price is not None
+    has_feed = protocol.section.feed_field is not None
     found = {market_id: folded_terms(changes, has_feed=has_feed) for market_id, changes in by_market.items()}
     return {market_id: listing for market_id, listing in found.items() if listing is not None}
 

@@ -7,11 +7,13 @@ folded from its first event; and open interest moves by the difference of the po
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
-from app.chain.types.blocks import Event
+from app.chain.services.stored_events import read_events
+from app.chain.types.blocks import Event, Log
+from app.perps.errors import UnreadableEvent
 from app.perps.maths.premium import settlements
 from app.perps.queries import folded_events, funding
 from app.perps.queries.folded_events import Entity
@@ -21,6 +23,7 @@ from app.perps.services.order_folds import fold_orders, fold_orders_again
 from app.perps.services.position_folds import fold_again, fold_positions
 from app.perps.services.reading import read_changes
 from app.perps.types.changes import FundingEntry, Premium
+from app.perps.types.positions import Place
 from app.perps.types.protocol import PerpsProtocol
 
 
@@ -42,19 +45,60 @@ class PerpsProjection:
         listed = fold_markets(session, self.protocol, relisted=relisted, settled=settled, moves=moves)
         follow_feeds(session, listed)
 
-    def _by_premium(self, session: Session, premiums: Sequence[Premium]) -> list[FundingEntry]:
-        if not premiums:
-            return []
-        rules = self.protocol.section.funding
-        newest = funding.newest(session, self.protocol.name, {one.market_id for one in premiums})
-        return settlements(premiums, newest, period_seconds=rules.period_seconds, max_rate=rules.max_rate)
+    def refusal(self, event: Event) -> str | None:
+        """Why the event cannot be folded in; None when it can."""
+        try:
+            read_changes(self.protocol, [event])
+        except UnreadableEvent as error:
+            return error.detail
+        return None
 
     def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
         """Fold again, from what is left in `chain_events`, all that came from `from_block` or above. O(touched)."""
         if chain_id != self.protocol.chain_id:
             return
         touched = folded_events.drop(session, self.protocol.name, from_block)
-        settled = funding.drop(session, self.protocol.name, from_block)
+        self._fold_again(session, touched, funding.drop(session, self.protocol.name, from_block))
+
+    def forget(self, session: Session, chain_id: int, logs: Sequence[Log]) -> None:
+        """Fold again, from what is left in `chain_events`, all that came from these logs. O(touched), and O(settlements
+        since) of a market whose funding is added up here.
+        """
+        if chain_id != self.protocol.chain_id:
+            return
+        places = [(log.block_number, log.log_index) for log in logs]
+        touched = folded_events.forget(session, self.protocol.name, places)
+        settled = funding.forget(session, self.protocol.name, places)
+        if self.protocol.section.funding.model == "premium":
+            settled_by = self._by_premium(session, self._unsettled(session, settled))
+            funding.add(session, self.protocol.name, settled_by)
+        self._fold_again(session, touched, {entry.market_id for entry in settled})
+
+    def _fold_again(self, session: Session, touched: Mapping[Entity, set[str]], settled: set[str]) -> None:
         moves = fold_again(session, self.protocol, touched[Entity.POSITION])
         fold_orders_again(session, self.protocol, touched[Entity.ORDER])
         fold_markets(session, self.protocol, relisted=touched[Entity.MARKET], settled=settled, moves=moves)
+
+    def _by_premium(self, session: Session, premiums: Sequence[Premium]) -> list[FundingEntry]:
+        """The settlements that these are, each going on from the one before; those after a late one are made anew."""
+        if not premiums:
+            return []
+        rules, markets = self.protocol.section.funding, {one.market_id for one in premiums}
+        newest = funding.newest(session, self.protocol.name, markets)
+        late = [one for one in premiums if one.market_id in newest and one.place < newest[one.market_id].place]
+        if late:
+            premiums = [*premiums, *self._unsettled(session, late)]
+            newest = funding.newest(session, self.protocol.name, markets)
+        return settlements(premiums, newest, period_seconds=rules.period_seconds, max_rate=rules.max_rate)
+
+    def _unsettled(self, session: Session, since: Sequence[Premium | FundingEntry]) -> list[Premium]:
+        """Undo the settlements after each market's first of these places; returns what they were made from."""
+        first: dict[str, Place] = {}
+        for one in since:
+            first[one.market_id] = min(one.place, first.get(one.market_id, one.place))
+        undone = [
+            place
+            for market_id, after in first.items()
+            for place in funding.unsettle(session, self.protocol.name, market_id, after)
+        ]
+        return read_changes(self.protocol, read_events(session, self.protocol.contract_set, undone)).premiums

@@ -11,6 +11,7 @@ from app.chain.types.abi import Argument
 from app.chain.types.protocols import Protocol
 from app.perps.errors import InvalidProtocol, ProtocolNotFound
 from app.perps.maths.calls import UPDATE_DATA, find_function
+from app.perps.types.client import CLIENT_WORDS, ClientAction
 from app.perps.types.fitting import ABI_TYPES, FEED_TYPES, IDENTITY_TYPES, is_hashed
 from app.perps.types.protocol import CallRule, EventRule, PerpsProtocol, PerpsSection
 from app.perps.types.vocabulary import KINDS, ORDER_EFFECTS, TERMS, Effect
@@ -59,7 +60,7 @@ def _sentence(problem: Any) -> str:
 
 
 def _problems(protocol: PerpsProtocol) -> list[str]:
-    return [*_event_problems(protocol), *_keeper_problems(protocol)]
+    return [*_event_problems(protocol), *_keeper_problems(protocol), *_client_problems(protocol)]
 
 
 def _event_problems(protocol: PerpsProtocol) -> Iterable[str]:
@@ -84,8 +85,8 @@ def _field_problems(
     named = [*identity.market, *(identity.position if rule.effect in IDENTIFIED else ())]
     named += identity.order if rule.effect in ORDER_EFFECTS else ()
     asked += [("event", name, IDENTITY_TYPES) for name in dict.fromkeys(named)]
-    if section.price is not None and rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
-        asked.append(("event", section.price.feed, FEED_TYPES))
+    if section.feed_field is not None and rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
+        asked.append(("event", section.feed_field, FEED_TYPES))
     for key, source, wanted in asked:
         where = f"perps.events.{place}.{key}: {rule.event}"
         argument = arguments.get(source)
@@ -101,18 +102,32 @@ def _keeper_problems(protocol: PerpsProtocol) -> Iterable[str]:
     keeper, identity = protocol.section.keeper, protocol.section.identity
     if keeper is None:
         return
-    by_market = {*identity.market, UPDATE_DATA}
-    yield from _call_problems(protocol, "liquidate", keeper.liquidate, by_market | set(identity.position))
-    yield from _call_problems(protocol, "settle_funding", keeper.settle_funding, by_market)
+    by_market = {*identity.market, *([UPDATE_DATA] if protocol.section.feed_field else [])}
+    yield from _call_problems(protocol, "keeper.liquidate", keeper.liquidate, by_market | set(identity.position))
+    yield from _call_problems(protocol, "keeper.settle_funding", keeper.settle_funding, by_market)
     if keeper.execute_order is not None:
-        yield from _call_problems(protocol, "execute_order", keeper.execute_order, by_market | set(identity.order))
+        words = by_market | set(identity.order)
+        yield from _call_problems(protocol, "keeper.execute_order", keeper.execute_order, words)
+
+
+def _client_problems(protocol: PerpsProtocol) -> Iterable[str]:
+    """The same of the calls that traders make."""
+    identity = protocol.section.identity
+    for action, words in CLIENT_WORDS.items():
+        call: CallRule | None = getattr(protocol.section.client, action)
+        if call is None:
+            continue
+        if protocol.section.feed_field is None:
+            yield f"perps.client.{action}: without a price of Pyth's there is no update data to go with it."
+        known = {*identity.market, UPDATE_DATA, *words, *(() if action is ClientAction.OPEN else identity.position)}
+        yield from _call_problems(protocol, f"client.{action}", call, known)
 
 
 def _call_problems(protocol: PerpsProtocol, key: str, call: CallRule, words: set[str]) -> Iterable[str]:
     if find_function(_abi(protocol, call.contract), call.function, len(call.arguments)) is None:
-        yield f"perps.keeper.{key}: {call.contract} has no function {call.function} of that many arguments."
+        yield f"perps.{key}: {call.contract} has no function {call.function} of that many arguments."
     if unknown := set(call.arguments) - words:
-        yield f"perps.keeper.{key}: nothing is known as {', '.join(sorted(unknown))}."
+        yield f"perps.{key}: nothing is known as {', '.join(sorted(unknown))}."
 
 
 def _abi(protocol: PerpsProtocol, contract: str) -> Sequence[Mapping[str, Any]]:

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 
 from app.chain.services.history import read_block_times, read_history
 from app.chain.types.blocks import Event
-from app.oracle.services.history import read_prices
+from app.oracle.services.past import read_prices
 from app.oracle.services.read import quote
-from app.oracle.types import Action, Feed, FeedPrice, Price, Rules, Validity
+from app.oracle.types.prices import Action, Around, Feed, FeedPrice, Price, Rules, Validity
 from app.perps.errors import NothingToReplay
 from app.perps.maths.replay import Past
 from app.perps.queries.markets import list_markets
@@ -38,7 +38,7 @@ def replay(session: Session, protocol: PerpsProtocol, rules: Rules, *, from_bloc
     and a block have the same second, the price comes first. Raises NothingToReplay where no position is judged by
     itself, or no block of the range has a known time.
     """
-    if protocol.section.price is None or protocol.section.margin.kind is MarginKind.CROSS:
+    if protocol.section.feed_field is None or protocol.section.margin.kind is MarginKind.CROSS:
         raise NothingToReplay(f"No position of {protocol.name} is judged by itself.")
     blocks = read_block_times(session, protocol.chain_id, from_block, to_block)
     if not blocks:
@@ -84,7 +84,7 @@ def _prices(
 
 
 def _is_usable(price: Price, rules: Rules) -> bool:
-    known = quote(FeedPrice(Feed(price.feed, ""), price), rules, price.publish_time)
+    known = quote(FeedPrice(Feed(price.feed, ""), price), rules, price.publish_time, Around())
     return known.validity[Action.LIQUIDATE] is Validity.FRESH
 
 

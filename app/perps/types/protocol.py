@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from app.chain.types.blocks import ContractSet
 from app.chain.types.protocols import ProtocolContract
+from app.perps.types.fitting import misfit
 from app.perps.types.markets import Boundary
 from app.perps.types.orders import OrderKind
 from app.perps.types.vocabulary import FIELDS, KINDS, NUMBERS, ORDER_EFFECTS, TERMS, Effect, Kind, MarginKind, Mode
@@ -101,9 +102,10 @@ def constant_problem(kind: Kind, value: str) -> str | None:
     if kind is Kind.ORDER_KIND:
         return None if value in list(OrderKind) else f"is none of {', '.join(OrderKind)}"
     if kind in NUMBERS:
-        return None if re.fullmatch(r"-?[0-9]{1,40}(\.[0-9]{1,18})?", value) else "is a number with at most 18 decimals"
+        problem = "is a number with at most 18 digits on each side of the point"
+        return None if re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", value) else problem
     if kind is Kind.COUNT:
-        return None if re.fullmatch(r"[0-9]{1,18}", value) else "is a whole number"
+        return misfit(kind, int(value)) if re.fullmatch(r"[0-9]{1,18}", value) else "is a whole number"
     return "cannot be the same for every event"
 
 
@@ -141,16 +143,30 @@ class MarginSection(Section):
 
 
 class PriceSection(Section):
-    """The protocol's own price: `feed` is the market event's field that names it, `contract` the one on chain that
-    takes the update data, by its source's public interface.
+    """The protocol's own price. `pyth`: `feed` is the market event's field that names it, `contract` the one on chain
+    that takes the update data, by its source's public interface. `aggregate`: what all sources of the market's pair
+    come to; its calls carry no update data.
 
     A position is judged over price ± confidence · `confidence_multiple` (1: the interval as published).
     """
 
-    source: Literal["pyth"] = "pyth"
-    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
-    feed: Name
+    source: Literal["pyth", "aggregate"] = "pyth"
+    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")] | None = None
+    feed: Name | None = None
     confidence_multiple: Annotated[Decimal, Field(ge=0, le=10)] = Decimal(1)
+
+    @model_validator(mode="after")
+    def _as_the_source_needs(self) -> PriceSection:
+        given = {self.contract is not None, self.feed is not None}
+        if given != {self.source == "pyth"}:
+            raise ValueError("`contract` and `feed` belong to the source `pyth`, and to it alone")
+        return self
+
+    def get_contract(self) -> bytes:
+        """The contract that takes the update data; only asked for where there is one."""
+        if self.contract is None:
+            raise ValueError("the price has no contract")
+        return bytes.fromhex(self.contract[2:])
 
 
 class FundingSection(Section):
@@ -191,6 +207,14 @@ class OrdersSection(Section):
     kinds: Mapping[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], OrderKind] = Field(default_factory=dict)
 
 
+class ClientSection(Section):
+    """The calls that traders make themselves, which we only fill in; each may be left out."""
+
+    open: CallRule | None = None
+    close: CallRule | None = None
+    collateral: CallRule | None = None
+
+
 class PerpsSection(Section):
     """The whole of `[perps]`."""
 
@@ -201,6 +225,7 @@ class PerpsSection(Section):
     decimals: DecimalsSection = DecimalsSection()
     keeper: KeeperSection | None = None
     orders: OrdersSection = OrdersSection()
+    client: ClientSection = ClientSection()
     events: Annotated[tuple[EventRule, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -222,6 +247,11 @@ class PerpsSection(Section):
             if self.margin.kind is MarginKind.ISOLATED and rule.effect is Effect.OPEN and isolated - rule.fields.keys():
                 raise ValueError(f"{rule.event}: under isolated margin an opening needs {sorted(isolated)}")
         return self
+
+    @property
+    def feed_field(self) -> str | None:
+        """The market event's field that names its feed; None where markets have none."""
+        return None if self.price is None else self.price.feed
 
     def get_price(self) -> PriceSection:
         """The protocol's own price; only asked for where there is one."""

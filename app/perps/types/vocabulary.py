@@ -113,6 +113,10 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
+# A number beyond any column's means that there is no such limit.
+LIMITS = frozenset({"acceptable_price"})
+
+
 @dataclass(frozen=True, slots=True)
 class EffectFields:
     """The fields that an event of an effect must have, and those that it may have."""

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, fields, validate
 
 from app.core.http.pages import page_schema
-from app.core.http.schema import Address, Text, Time, one_of
-from app.core.paging import PageQuery
+from app.core.http.schema import WholeString
 from app.perps.types.health import Verdict
 from app.perps.types.keeper import EXECUTE_ORDER, LIQUIDATE
 from app.perps.types.orders import OrderKind, OrderStatus, Waits
 from app.perps.types.positions import PositionStatus
 
-NAME = validate.Length(1, 40)
-KEY = validate.Length(1, 200)
 ACTIONS = (LIQUIDATE, EXECUTE_ORDER)
-MARKET = {"description": "a market's id, or its symbol"}
 
 
 def amount(meaning: str, **options: Any) -> fields.String:
@@ -113,7 +109,7 @@ class PositionSchema(Schema):
     )
 
 
-class OrderSchema(Schema):
+class ConditionalOrderSchema(Schema):
     """An order that waits for a price, or has ended. An expired one is open until it is cancelled on chain."""
 
     protocol = fields.String()
@@ -203,65 +199,42 @@ class KeeperActionSchema(Schema):
     inclusion_seconds = amount("from there to the block", allow_none=True)
 
 
-class MarketQuery(PageQuery):
-    """Which markets."""
-
-    protocol = Text(load_default=None, validate=NAME)
-    symbol = Text(load_default=None, validate=KEY)
-
-
-class PositionQuery(PageQuery):
-    """Which positions."""
-
-    protocol = Text(load_default=None, validate=NAME)
-    market = Text(load_default=None, validate=KEY, metadata=MARKET)
-    owner = Address(load_default=None)
-    status = Text(load_default=None, validate=one_of(*PositionStatus))
-
-
-class OrderQuery(PageQuery):
-    """Which orders."""
-
-    protocol = Text(load_default=None, validate=NAME)
-    market = Text(load_default=None, validate=KEY, metadata=MARKET)
-    owner = Address(load_default=None)
-    status = Text(load_default=None, validate=one_of(*OrderStatus))
-    kind = Text(load_default=None, validate=one_of(*OrderKind))
-    position = Text(load_default=None, validate=KEY, metadata={"description": "a position's key"})
-
-
-class TimedQuery(PageQuery):
-    """Which stretch: from ≤ time < to."""
-
-    protocol = Text(load_default=None, validate=NAME)
-    market = Text(load_default=None, validate=KEY, metadata=MARKET)
-    start = Time(data_key="from", load_default=None)
-    end = Time(data_key="to", load_default=None)
-
-    @validates_schema
-    def _ends_after_it_starts(self, data: dict[str, Any], **_: Any) -> None:
-        if data["start"] is not None and data["end"] is not None and data["end"] < data["start"]:
-            raise ValidationError("Before `from`.", "to")
-
-
-class KeeperActionQuery(PageQuery):
-    """Which of the keeper's transactions."""
-
-    protocol = Text(load_default=None, validate=NAME)
-    action = Text(load_default=None, validate=one_of(*ACTIONS))
-
-
-class LiquidationQuery(TimedQuery):
-    """Which liquidations."""
-
-    owner = Address(load_default=None)
-    liquidator = Address(load_default=None)
-    position = Text(load_default=None, validate=KEY, metadata={"description": "a position's key"})
-
-
 MarketPage = page_schema(MarketSchema)
 PositionPage = page_schema(PositionSchema)
-OrderPage = page_schema(OrderSchema)
+ConditionalOrderPage = page_schema(ConditionalOrderSchema)
 FundingRatePage = page_schema(FundingRateSchema)
 KeeperActionPage = page_schema(KeeperActionSchema)
 LiquidationPage = page_schema(LiquidationSchema)
+
+
+class UpdatePriceSchema(Schema):
+    """A price that the update data holds."""
+
+    feed = fields.String()
+    markets = fields.List(fields.String(), metadata={"description": "ids of the markets that asked for it"})
+    price = amount("of the feed")
+    confidence = amount("half the width of its interval")
+    published_at = fields.String(metadata={"format": "date-time"})
+
+
+class PriceUpdateSchema(Schema):
+    """Signed update data for the protocol's price contract."""
+
+    chain_id = fields.Integer()
+    contract = fields.String(metadata={"description": "the price contract"})
+    update_data = fields.List(
+        fields.String(), metadata={"description": "for `updatePriceFeeds`, or a call that takes it"}
+    )
+    fee_wei = WholeString(metadata={"description": "what the contract takes for it"})
+    prices = fields.List(fields.Nested(UpdatePriceSchema))
+
+
+class BuiltCallSchema(Schema):
+    """An unsigned call; who sends it adds gas, nonce and signature."""
+
+    chain_id = fields.Integer()
+    to = fields.String()
+    data = fields.String()
+    value_wei = WholeString(metadata={"description": "the update data's fee"})
+    expires_at = fields.String(metadata={"format": "date-time", "description": "then its price is too old"})
+    update = fields.Nested(PriceUpdateSchema)
