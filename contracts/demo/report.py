@@ -119,7 +119,10 @@ def _position(row: Row) -> Report:
 
 
 def _blocks(replay: Mapping[str, Any]) -> list[int]:
-    """Of each position that was liquidated, the blocks from the price that endangered it to its end; sorted."""
+    """Of each position that was liquidated, the blocks from the price that endangered it to its end; sorted.
+
+    No fewer than there were: they count from the newest block before the price whose time the tables know.
+    """
     return sorted(
         one["ended_block_number"] - one["block_number"]
         for one in replay["would_have_been_liquidated"]
@@ -192,7 +195,7 @@ def _latency_lines(latency: Sequence[Report], blocks: Sequence[int]) -> list[str
         for one in latency
     ]
     if blocks:
-        lines.append(f"  price to liquidation: p50 {blocks[len(blocks) // 2]} blocks, at most {blocks[-1]}")
+        lines.append(f"  price to liquidation: p50 at most {blocks[len(blocks) // 2]} blocks, all {blocks[-1]}")
     return lines
 
 
