@@ -191,13 +191,14 @@ class PerpsSettings(Group):
 
     index_seconds: int = Field(5, ge=1, description="between two readings of the chain's head")
     price_seconds: int = Field(10, ge=1, description="between two refreshes of the prices")
-    scan_seconds: int = Field(10, ge=1, description="between two searches for what can be liquidated")
+    scan_seconds: int = Field(10, ge=1, description="between two searches for what can be liquidated or executed")
     funding_seconds: int = Field(3600, ge=10, description="between two settlements of a market's funding")
     max_liquidations_per_scan: int = Field(50, ge=1, description="started by one search; the worst first")
+    max_orders_per_scan: int = Field(50, ge=1, description="executed by one search; those that close first")
     native_feed: str | None = Field(
         "ETH/USD", description="price of the coin that pays for gas; unset: bonuses are not held against costs"
     )
-    min_profit_usd: Decimal = Field(Decimal(0), description="what a liquidation's bonus must leave; may be negative")
+    min_profit_usd: Decimal = Field(Decimal(0), description="what a bonus or fee must leave; may be negative")
     gas_ceiling: int = Field(1_500_000, ge=21_000, description="a call of ours that needs more gas is not sent")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Event
 
 from sqlalchemy import Engine
@@ -22,15 +22,19 @@ from app.core.db import make_engine
 from app.core.errors import AppError
 from app.core.logging import get_logger
 from app.core.redis import make_redis
+from app.jobs.types import SYSTEM
 from app.oracle.adapters import OracleParts
 from app.oracle.adapters import from_settings as oracle_from_settings
 from app.oracle.errors import SourceRefused
 from app.oracle.services.feeds import get_feeds
 from app.oracle.services.refresh import record_updates, refresh_prices
 from app.oracle.types.prices import Feed
+from app.perps.services.price_events import search_moved
+from app.perps.types.protocol import PerpsProtocol
 from config.groups import OracleSettings
 from config.logging import configure_logging
 from config.settings import Settings
+from tasks.runtime import Runtime
 
 log = get_logger(__name__)
 
@@ -42,11 +46,14 @@ FEEDS_SECONDS = 30.0
 
 
 class PriceStream:
-    """One follower."""
+    """One follower. `protocols` are those that this deployment keeps: a new price has their markets searched."""
 
-    def __init__(self, engine: Engine, parts: OracleParts, settings: OracleSettings) -> None:
+    def __init__(
+        self, engine: Engine, parts: OracleParts, settings: OracleSettings, protocols: Sequence[PerpsProtocol]
+    ) -> None:
         self._engine = engine
         self._parts = parts
+        self._protocols = protocols
         self._silence_seconds = settings.stream_silence_seconds
         self._record_seconds = settings.stream_record_seconds
         self._failures = 0
@@ -77,7 +84,7 @@ class PriceStream:
             now = time.monotonic()
             if now - recorded_at >= self._record_seconds:
                 with Session(self._engine) as session:
-                    record_updates(
+                    summary = record_updates(
                         session,
                         updates,
                         feeds=feeds,
@@ -85,6 +92,7 @@ class PriceStream:
                         window=self._parts.window,
                         now=utc_now(),
                     )
+                    search_moved(session, self._protocols, set(summary.recorded), principal=SYSTEM)
                     session.commit()
                 recorded_at, self._failures = now, 0
             if now - looked_at > FEEDS_SECONDS:
@@ -103,7 +111,10 @@ class PriceStream:
         parts = self._parts
         try:
             with Session(self._engine) as session:
-                refresh_prices(session, source=parts.source, trust=parts.trust, window=parts.window, clock=utc_now)
+                summary = refresh_prices(
+                    session, source=parts.source, trust=parts.trust, window=parts.window, clock=utc_now
+                )
+                search_moved(session, self._protocols, set(summary.recorded), principal=SYSTEM)
                 session.commit()
         except (AppError, SQLAlchemyError) as error:
             log.warning("price_stream_fallback_failed", reason=type(error).__name__)
@@ -121,7 +132,8 @@ def make_price_stream(settings: Settings) -> PriceStream:
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=1)
     cache = make_redis(settings.cache_url.get_secret_value())
     parts = oracle_from_settings(settings.oracle, cache, chain_id=settings.chain.chain_id)
-    return PriceStream(engine, parts, settings.oracle)
+    context = Runtime(settings)
+    return PriceStream(engine, parts, settings.oracle, () if context.signer is None else context.perps_protocols)
 
 
 def serve(settings: Settings) -> None:

@@ -8,7 +8,7 @@ from app.chain.jobs import AUDIT_RANGES, INDEX_HEAD, WATCH_TRANSACTIONS
 from app.jobs.types import Cadence, CatchUp, Overlap, ScheduleEntry
 from app.ops.jobs import PRUNE
 from app.oracle.jobs import AGGREGATE_PRICES, REFRESH_PRICES
-from app.perps.jobs import SCAN_LIQUIDATIONS, SETTLE_FUNDING
+from app.perps.jobs import EXECUTE_ORDERS, SCAN_LIQUIDATIONS, SETTLE_FUNDING
 from config.settings import Settings
 
 
@@ -52,6 +52,12 @@ def schedule(settings: Settings) -> tuple[ScheduleEntry, ...]:
             name="liquidations",
             summary="Positions that the latest prices endanger: found, tried, liquidated.",
             kind=SCAN_LIQUIDATIONS,
+            cadence=Cadence(interval_seconds=settings.perps.scan_seconds),
+        ),
+        ScheduleEntry(
+            name="orders",
+            summary="Orders whose price has come: found, tried, executed.",
+            kind=EXECUTE_ORDERS,
             cadence=Cadence(interval_seconds=settings.perps.scan_seconds),
         ),
         ScheduleEntry(

@@ -30,6 +30,12 @@ class PositionNotFound(NotFound):
     code = "perps.position_not_found"
 
 
+class OrderNotFound(NotFound):
+    """There is no such order."""
+
+    code = "perps.order_not_found"
+
+
 class ProtocolNotFound(NotFound):
     """This deployment follows no such protocol."""
 
@@ -40,6 +46,13 @@ class PositionEnded(Conflict):
     """The position is not open."""
 
     code = "perps.position_ended"
+
+
+class NothingToReplay(AppError):
+    """The stored events and prices say nothing of that range."""
+
+    code = "perps.nothing_to_replay"
+    status = 409
 
 
 class HealthUnknown(Unavailable):

@@ -30,6 +30,7 @@ from tests.fakes.hermes import LATEST, STREAM, FakeHermes, RecordedAnswers, Sign
 from tests.oracle.conftest import rows
 from tests.oracle.test_refresh import WRONG_SET
 from tests.oracle.updates import BTC, ETH, MAINNET, NOW, RECORDED_ANSWERS, RECORDED_AT, SEVEN, SOL, message, signed
+from tests.perps.history import History, market_added, our_protocol
 
 FEEDS = [BTC, ETH, SOL]
 
@@ -171,7 +172,7 @@ def following(hermes: FakeHermes, engine: Engine, redis: Redis, followed: None) 
             signers=tuple("0x" + address.hex() for address in SEVEN.addresses),
             **({"stream_record_seconds": 0, "stream_silence_seconds": 0.5} | changes),
         )
-        stream = PriceStream(engine, from_settings(settings, redis, chain_id=1), settings)
+        stream = PriceStream(engine, from_settings(settings, redis, chain_id=1), settings, (our_protocol(),))
         stop = threading.Event()
         thread = threading.Thread(target=stream.run, args=(stop,))
         thread.start()
@@ -217,6 +218,22 @@ def test_what_the_stream_brings_is_recorded(
         wait_for(session, "SELECT count(*) FROM oracle_prices", 3)
         assert {path for path, _, _ in hermes.requests} == {STREAM}
         assert opened(hermes) == 1
+
+
+def test_what_the_stream_brings_has_its_markets_searched(
+    session: Session, hermes: FakeHermes, prices: SignedPrices, following: Following
+) -> None:
+    History(session, our_protocol()).fold(1, market_added(1, pyth_price_id=BTC))
+    session.commit()
+    with following(stream_silence_seconds=20):
+        prices.put(message(BTC, price=5, publish_time=int(time.time())))
+        hermes.publish([BTC])
+        wait_for(session, LATEST_BTC, 5)
+    queued = rows(session, "SELECT kind, params ->> 'market', principal FROM jobs ORDER BY kind")
+    assert [tuple(row) for row in queued] == [
+        ("perps.execute_orders", "1", "system"),
+        ("perps.scan_liquidations", "1", "system"),
+    ]
 
 
 def test_a_silent_stream_falls_back_to_rest_and_is_opened_again(

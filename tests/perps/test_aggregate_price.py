@@ -104,7 +104,7 @@ def test_its_transactions_carry_no_data_and_pay_for_none(aggregated: Venue) -> N
             action=Action.LIQUIDATE,
             around=around,
             parts=parts,
-            sending=parts.get_sending(),
+            sending=parts.get_sending(session),
             clock=utc_now,
         )
         return found[BTC]

@@ -57,7 +57,9 @@ def events_of(protocol: PerpsProtocol) -> st.SearchStrategy[Said]:
     return st.one_of(
         st.fixed_dictionaries(
             {
-                one["name"]: identities if one["name"] in ("position_id", "market_id") else value_of(one["type"])
+                one["name"]: identities
+                if one["name"] in ("position_id", "market_id", "order_id")
+                else value_of(one["type"])
                 for one in abi[name]
             }
         ).map(lambda args, name=name: Said(name, args))
@@ -109,7 +111,8 @@ def test_every_field_has_its_bounds() -> None:
         Kind.COUNT: COUNT_MOST + 1,
         Kind.TEXT: "x" * (TEXT_BYTES_MOST + 1),
     }
-    unbounded = {Kind.TIME, Kind.ADDRESS, Kind.SIDE}  # read as what they are, or not at all
+    # Read as what they are, or not at all.
+    unbounded = {Kind.TIME, Kind.EXPIRY, Kind.ADDRESS, Kind.SIDE, Kind.ORDER_KIND}
     assert set(KINDS.values()) == {*beyond, *unbounded}
     assert all(misfit(kind, value) for kind, value in beyond.items())
     assert KEY_BYTES_MOST * 2 < 2_700, "two keys share an index's row"

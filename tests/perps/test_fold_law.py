@@ -52,10 +52,8 @@ def market_of(position_id: int) -> int:
 
 
 def event(make: Callable[..., Said], **values: st.SearchStrategy[Any]) -> st.SearchStrategy[Said]:
-    """An event of some position in its market."""
-    return st.builds(
-        lambda position_id, **drawn: make(position_id, market_id=market_of(position_id), **drawn), ids, **values
-    )
+    """An event of some position, or of an order, in its market."""
+    return st.builds(lambda number, **drawn: make(number, market_id=market_of(number), **drawn), ids, **values)
 
 
 # Not only what the contract would do: openings that come twice, ends without a beginning, markets never listed.
@@ -66,6 +64,11 @@ said = st.one_of(
     event(history.opened, size=amounts, collateral=amounts, is_long=st.booleans(), entry_funding_index=signed),
     event(history.collateral_changed, collateral=amounts),
     event(history.closed, realized_pnl=signed, funding_paid=signed),
+    event(history.increased, size=amounts, collateral=amounts, entry_funding_index=signed),
+    event(history.decreased, size=st.just(WAD // 1000), collateral=st.just(7), realized_pnl=signed),
+    event(history.order_placed, kind=st.integers(1, 3), position_id=st.integers(0, POSITIONS), trigger_price=amounts),
+    event(history.order_cancelled),
+    event(history.order_executed, position_id=st.integers(0, POSITIONS), price=amounts),
     event(history.liquidated, realized_pnl=signed, funding_paid=signed),
     st.tuples(markets, signed).map(lambda drawn: ("funding", *drawn)),
 )

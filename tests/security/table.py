@@ -195,10 +195,13 @@ TABLE = (
     Entry("GET", "/v1/markets/<protocol>/<market_id>", "perps:read", 200, subject=subjects.market),
     Entry("GET", "/v1/positions", "perps:read", 200),
     Entry("GET", "/v1/positions/<protocol>/<key>", "perps:read", 200, subject=subjects.position),
+    Entry("GET", "/v1/conditional-orders", "perps:read", 200),
+    Entry("GET", "/v1/conditional-orders/<protocol>/<key>", "perps:read", 200, subject=subjects.order),
     Entry("GET", "/v1/price-updates", "perps:read", 200),
     Entry("POST", "/v1/transactions/build", "perps:read", 200, body=ORDER),
     Entry("GET", "/v1/funding-rates", "perps:read", 200),
     Entry("GET", "/v1/liquidations", "perps:read", 200),
+    Entry("GET", "/v1/keeper-actions", "perps:read", 200),
     # Streams: which topics need which scope, and whose jobs they are, is held by tests/streaming/test_tickets.py
     Entry("POST", "/v1/stream-tickets", SIGNED_IN, 201, body={"topics": ["prices:*"]}, also=("oracle:read",)),
     Entry("GET", "/v1/stream", SIGNED_IN, 307, query="?topic=prices:*", also=("oracle:read",)),

@@ -48,6 +48,7 @@ from tests.perps.history import (
     liquidated,
     market_added,
     opened,
+    order_placed,
     our_protocol,
 )
 
@@ -188,10 +189,10 @@ def _opened(settings: Settings, folder: Path, node_url: str, prices_url: str) ->
 
 
 def _fill(session: Session, settings: Settings) -> None:
-    """A market with positions, one of them liquidated, a settlement, a price, an alarm, a contract set, schedules."""
+    """A market, positions (one liquidated), an order, a settlement, a price, an alarm, a contract set, schedules."""
     seed(session, schedule(settings))
     history = History(session, our_protocol())
-    history.fold(3, market_added(1), opened(1), opened(2))
+    history.fold(3, market_added(1), opened(1), opened(2), order_placed(1))
     history.fold(4, liquidated(2), funding_settled(1, GENESIS + 48))
     record_prices(session, [_price(utc_now())])
     raise_alarm(

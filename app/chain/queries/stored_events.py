@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -57,6 +57,18 @@ TO_FOLD = text(
     """
 )
 
+# The same in the chain's order with when they were mined; rows that do not fit their ABI stay out.
+TIMED = text(
+    """
+    SELECT block_number, block_hash, log_index, transaction_hash, transaction_index, address, topic0, topic1, topic2,
+           topic3, data, mined_at
+    FROM chain_events
+    WHERE chain_id = :chain_id AND block_number <= :last AND decode_error IS NULL
+      AND address = ANY(CAST(:addresses AS bytea[]))
+    ORDER BY block_number, log_index
+    """
+)
+
 # By primary key, so O(places).
 REFUSE = text(
     """
@@ -64,6 +76,30 @@ REFUSE = text(
     WHERE chain_id = :chain_id AND block_hash = :block_hash AND log_index = :log_index
     """
 )
+
+# Blocks whose time is known: those with an event, of whatever contract, and the kept headers.
+BLOCK_TIMES = text(
+    """
+    SELECT block_number, mined_at FROM chain_events WHERE chain_id = :chain_id AND block_number BETWEEN :first AND :last
+    UNION
+    SELECT number, mined_at FROM chain_headers WHERE chain_id = :chain_id AND number BETWEEN :first AND :last
+    ORDER BY 1
+    """
+)
+AT_ONCE = 1000
+
+
+def timed_logs(session: Session, contracts: ContractSet, last: int) -> Iterator[tuple[Log, datetime]]:
+    """The rows of `contracts` up to the block `last`, in the chain's order, read a thousand at a time."""
+    values = {"chain_id": contracts.chain_id, "last": last, "addresses": contracts.addresses}
+    for row in session.execute(TIMED, values, execution_options={"yield_per": AT_ONCE}):
+        yield log_of(row), row.mined_at
+
+
+def block_times(session: Session, chain_id: int, first: int, last: int) -> list[tuple[int, datetime]]:
+    """The blocks from `first` to `last` whose time is known, in order."""
+    found = session.execute(BLOCK_TIMES, {"chain_id": chain_id, "first": first, "last": last})
+    return [(row.block_number, row.mined_at) for row in found]
 
 
 def logs_at(session: Session, chain_id: int, places: Iterable[tuple[bytes, int]]) -> Sequence[tuple[Log, datetime]]:

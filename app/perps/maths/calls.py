@@ -36,12 +36,19 @@ def encode_update_fee(update_data: Sequence[bytes]) -> bytes:
 
 
 def call_values(
-    section: PerpsSection, *, market_id: str, key: str | None = None, update_data: Sequence[bytes] = ()
+    section: PerpsSection,
+    *,
+    market_id: str,
+    position: str | None = None,
+    order: str | None = None,
+    update_data: Sequence[bytes] = (),
 ) -> dict[str, Any]:
     """Our words for arguments, with their values: the identities' fields and the update data."""
     values: dict[str, Any] = dict(zip(section.identity.market, market_id.split(":"), strict=True))
-    if key is not None:
-        values |= dict(zip(section.identity.position, key.split(":"), strict=True))
+    if position is not None:
+        values |= dict(zip(section.identity.position, position.split(":"), strict=True))
+    if order is not None:
+        values |= dict(zip(section.identity.order, order.split(":"), strict=True))
     return values | {UPDATE_DATA: list(update_data)}
 
 

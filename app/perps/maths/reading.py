@@ -9,11 +9,12 @@ from typing import Any
 
 from app.perps.errors import UnreadableEvent
 from app.perps.maths.units import WAD_DECIMALS, scaled_wad, sqrt_price_wad
-from app.perps.types.changes import Changes, FundingEntry, MarketChange, PositionChange, Premium
+from app.perps.types.changes import Changes, FundingEntry, MarketChange, OrderChange, PositionChange, Premium
 from app.perps.types.fitting import KEY_BYTES_MOST, misfit, text_misfit
+from app.perps.types.orders import OrderKind
 from app.perps.types.positions import Place, Side
 from app.perps.types.protocol import EventRule, FieldRule, PerpsSection, Unit
-from app.perps.types.vocabulary import KINDS, NUMBERS, Effect, Kind, Mode
+from app.perps.types.vocabulary import KINDS, LIMITS, NUMBERS, ORDER_EFFECTS, Effect, Kind, Mode
 
 ADDRESS_BYTES = 20
 _EXACT = Context(prec=80)
@@ -36,6 +37,8 @@ def read_into(changes: Changes, section: PerpsSection, rule: EventRule, args: Ma
     elif rule.effect is Effect.PREMIUM:
         prices = {"market_price_wad": values["market_price"], "price_wad": values["price"]}
         changes.premiums.append(Premium(market_id=market_id, place=place, **prices))
+    elif rule.effect in ORDER_EFFECTS:
+        changes.orders.append(_order(section, rule.effect, args, values, market_id, place))
     else:
         named = {_attribute(name): value for name, value in values.items()}
         key = key_of(args, section.identity.position)
@@ -64,6 +67,8 @@ def _key_part(name: str, args: Mapping[str, Any]) -> str:
 def _value(name: str, rule: FieldRule, args: Mapping[str, Any], section: PerpsSection) -> Any:
     value = _read(name, rule, args, section)
     if problem := misfit(KINDS[name], value):
+        if name in LIMITS:
+            return None
         raise UnreadableEvent(f"{rule.source or name} {problem}")
     return value
 
@@ -77,12 +82,16 @@ def _read(name: str, rule: FieldRule, args: Mapping[str, Any], section: PerpsSec
     if kind in NUMBERS:
         decimals = section.decimals.of(kind) if rule.decimals is None else rule.decimals
         return _number(rule, raw, decimals)
+    if kind is Kind.ORDER_KIND:
+        return _order_kind(raw, rule, section)
     return _READERS[kind](raw, rule)
 
 
 def _constant(kind: Kind, value: str) -> int | str:
     if kind in NUMBERS:
         return int(Decimal(value).scaleb(WAD_DECIMALS, _EXACT))
+    if kind is Kind.ORDER_KIND:
+        return OrderKind(value)
     return int(value) if kind is Kind.COUNT else value
 
 
@@ -132,17 +141,54 @@ def _time(raw: Any, rule: FieldRule) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def _expiry(raw: Any, rule: FieldRule) -> datetime | None:
+    """None for nothing, and for what lies past any calendar: it never expires."""
+    return None if raw == 0 or _whole(raw, rule) >= _LAST_TIME else _time(raw, rule)
+
+
+def _order_kind(raw: Any, rule: FieldRule, section: PerpsSection) -> OrderKind:
+    kind = section.orders.kinds.get(str(_whole(raw, rule)))
+    if kind is None:
+        raise UnreadableEvent(f"{rule.source} is {raw!r:.80}, which perps.orders.kinds does not name")
+    return kind
+
+
 _READERS: Mapping[Kind, Callable[[Any, FieldRule], Any]] = {
     Kind.COUNT: _whole,
     Kind.SIDE: _side,
     Kind.TEXT: _text,
     Kind.TIME: _time,
+    Kind.EXPIRY: _expiry,
     Kind.ADDRESS: _address,
 }
 
 
 def _attribute(name: str) -> str:
     return f"{name}_wad" if KINDS[name] in NUMBERS else name
+
+
+def _order(
+    section: PerpsSection,
+    effect: Effect,
+    args: Mapping[str, Any],
+    values: Mapping[str, Any],
+    market_id: str,
+    place: Place,
+) -> OrderChange:
+    named = section.identity.position
+    has_one = all(name in args for name in named) and not all(_is_nothing(args[name]) for name in named)
+    return OrderChange(
+        key=key_of(args, section.identity.order),
+        market_id=market_id,
+        effect=effect,
+        place=place,
+        position_key=key_of(args, named) if has_one else None,
+        **{_attribute(name): value for name, value in values.items()},
+    )
+
+
+def _is_nothing(value: Any) -> bool:
+    return not any(value) if isinstance(value, bytes) else value in (0, "")
 
 
 def _funding(market_id: str, place: Place, values: Mapping[str, Any]) -> FundingEntry:

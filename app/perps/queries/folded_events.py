@@ -17,6 +17,7 @@ class Entity(StrEnum):
 
     POSITION = "position"
     MARKET = "market"
+    ORDER = "order"
 
 
 # What is there already stays, and does not come back: so an event is folded in once, however often it is handed over.

@@ -72,7 +72,7 @@ def build_call(session: Session, order: Order, *, parts: Building, clock: Callab
     quote = quote_of(market, update.update, parts.rules, clock(), around)
     if (action := needed_for(order)) is not None:
         usable_price(quote, action)
-    values = call_values(protocol.section, market_id=market.market_id, key=key, update_data=update.update.data)
+    values = call_values(protocol.section, market_id=market.market_id, position=key, update_data=update.update.data)
     published_at = min(price.publish_time for price in update.update.prices)
     return BuiltCall(
         call=filled_call(protocol, rule, {**values, **amounts}, update.fee_wei),

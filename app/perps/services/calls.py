@@ -20,10 +20,21 @@ def get_keeper(protocol: PerpsProtocol) -> KeeperSection:
 
 
 def contract_call(
-    protocol: PerpsProtocol, rule: CallRule, update: MarketUpdate, key: str | None = None
+    protocol: PerpsProtocol,
+    rule: CallRule,
+    update: MarketUpdate,
+    *,
+    position: str | None = None,
+    order: str | None = None,
 ) -> ContractCall:
-    """The file's call for this market (and position), with the update's data and its fee."""
-    values = call_values(protocol.section, market_id=update.market.market_id, key=key, update_data=update.update.data)
+    """The file's call for this market (and position, or order), with the update's data and its fee."""
+    values = call_values(
+        protocol.section,
+        market_id=update.market.market_id,
+        position=position,
+        order=order,
+        update_data=update.update.data,
+    )
     return filled_call(protocol, rule, values, update.fee_wei)
 
 

@@ -17,6 +17,7 @@ from app.perps.queries.listings import Filter, list_positions
 from app.perps.queries.markets import list_markets
 from app.perps.queries.positions import positions_by_key
 from app.perps.services.attempts import prepare
+from app.perps.services.duties import LIQUIDATION
 from app.perps.services.parts import PerpsParts, Seeing
 from app.perps.services.protocols import get_protocol
 from app.perps.services.scan import scan
@@ -135,6 +136,14 @@ def _ask_the_contract(
     fates: dict[str, Fate] = {}
     for name, positions in uncertain.items():
         protocol = get_protocol(parts.protocols, name)
-        prepared = prepare(session, protocol, positions, parts=asking, sending=parts.get_sending(session), clock=clock)
-        fates |= {subject(name, one.attempt.position.key): one.attempt.fate for one in prepared}
+        prepared = prepare(
+            session,
+            protocol,
+            positions,
+            duty=LIQUIDATION,
+            parts=asking,
+            sending=parts.get_sending(session),
+            clock=clock,
+        )
+        fates |= {subject(name, one.attempt.target.key): one.attempt.fate for one in prepared}
     return Checked(checked.judged, checked.cut, fates)

@@ -9,15 +9,14 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy.orm import Session
 
 from app.chain.services.stored_events import read_events
-from app.perps.maths.funding import funding_rate_wad
-from app.perps.maths.market_fold import Listing, folded_terms
+from app.perps.maths.market_fold import Listing, folded_market, folded_terms
 from app.perps.queries import folded_events, funding, markets, positions
 from app.perps.queries.folded_events import Entity
 from app.perps.services.position_folds import Moves
 from app.perps.services.reading import read_changes
 from app.perps.services.telling import tell_markets
-from app.perps.types.changes import FundingEntry, MarketChange
-from app.perps.types.markets import FundingState, Market
+from app.perps.types.changes import MarketChange
+from app.perps.types.markets import Market
 from app.perps.types.positions import Side
 from app.perps.types.protocol import PerpsProtocol
 
@@ -46,7 +45,7 @@ def fold_markets(
     folded = []
     for market_id, listing in listings.items():
         interest = _interest(session, protocol, market_id, known, moves)
-        folded.append(_market(protocol, market_id, listing, settlements.get(market_id), interest))
+        folded.append(folded_market(protocol, market_id, listing, settlements.get(market_id), interest))
     markets.write(session, folded)
     gone = known.keys() - listings.keys()
     markets.remove(session, protocol.name, gone)
@@ -82,32 +81,3 @@ def _interest(
         Side.LONG: state.long_open_interest_wad + moves.get((market_id, Side.LONG), 0),
         Side.SHORT: state.short_open_interest_wad + moves.get((market_id, Side.SHORT), 0),
     }
-
-
-def _market(
-    protocol: PerpsProtocol,
-    market_id: str,
-    listing: Listing,
-    settlement: FundingEntry | None,
-    interest: Mapping[Side, int],
-) -> Market:
-    """Funding counts from the listing until it is first settled."""
-    state = FundingState(
-        long_open_interest_wad=interest[Side.LONG],
-        short_open_interest_wad=interest[Side.SHORT],
-        long_index_wad=settlement.long_index_wad if settlement else 0,
-        short_index_wad=settlement.short_index_wad if settlement else 0,
-        settled_at=settlement.settled_at if settlement else listing.listed_at,
-    )
-    rate = funding_rate_wad(interest[Side.LONG], interest[Side.SHORT], listing.terms.funding)
-    if protocol.section.funding.model == "premium":
-        rate = settlement.rate_wad if settlement else 0
-    return Market(
-        protocol=protocol.name,
-        market_id=market_id,
-        terms=listing.terms,
-        funding=state,
-        current_rate_wad=rate,
-        listed_at=listing.listed_at,
-        listed_block_number=listing.listed_block_number,
-    )

@@ -19,6 +19,7 @@ from app.perps.queries import folded_events, funding
 from app.perps.queries.folded_events import Entity
 from app.perps.services.feeds import follow_feeds
 from app.perps.services.market_folds import fold_markets, note_terms
+from app.perps.services.order_folds import fold_orders, fold_orders_again
 from app.perps.services.position_folds import fold_again, fold_positions
 from app.perps.services.reading import read_changes
 from app.perps.types.changes import FundingEntry, Premium
@@ -27,7 +28,7 @@ from app.perps.types.protocol import PerpsProtocol
 
 
 class PerpsProjection:
-    """One protocol's markets, positions, settlements and liquidations. Commits nothing."""
+    """One protocol's markets, positions, orders, settlements and liquidations. Commits nothing."""
 
     def __init__(self, protocol: PerpsProtocol):
         self.protocol = protocol
@@ -36,6 +37,7 @@ class PerpsProjection:
         """Fold in events, which are in `chain_events` already; raises UnreadableEvent. O(events)."""
         changes = read_changes(self.protocol, events)
         moves = fold_positions(session, self.protocol, changes.positions)
+        fold_orders(session, self.protocol, changes.orders)
         relisted = note_terms(session, self.protocol, changes.markets)
         settled_by = [*changes.funding, *self._by_premium(session, changes.premiums)]
         funding.add(session, self.protocol.name, settled_by)
@@ -74,6 +76,7 @@ class PerpsProjection:
 
     def _fold_again(self, session: Session, touched: Mapping[Entity, set[str]], settled: set[str]) -> None:
         moves = fold_again(session, self.protocol, touched[Entity.POSITION])
+        fold_orders_again(session, self.protocol, touched[Entity.ORDER])
         fold_markets(session, self.protocol, relisted=touched[Entity.MARKET], settled=settled, moves=moves)
 
     def _by_premium(self, session: Session, premiums: Sequence[Premium]) -> list[FundingEntry]:

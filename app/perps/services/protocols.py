@@ -14,7 +14,7 @@ from app.perps.maths.calls import UPDATE_DATA, find_function
 from app.perps.types.client import CLIENT_WORDS, ClientAction
 from app.perps.types.fitting import ABI_TYPES, FEED_TYPES, IDENTITY_TYPES, is_hashed
 from app.perps.types.protocol import CallRule, EventRule, PerpsProtocol, PerpsSection
-from app.perps.types.vocabulary import KINDS, TERMS, Effect
+from app.perps.types.vocabulary import KINDS, ORDER_EFFECTS, TERMS, Effect
 
 SECTION = "perps"
 IDENTIFIED = frozenset({Effect.OPEN, Effect.TRADE, Effect.CHANGE, Effect.COLLATERAL, Effect.CLOSE, Effect.LIQUIDATE})
@@ -83,6 +83,7 @@ def _field_problems(
     ]
     identity = section.identity
     named = [*identity.market, *(identity.position if rule.effect in IDENTIFIED else ())]
+    named += identity.order if rule.effect in ORDER_EFFECTS else ()
     asked += [("event", name, IDENTITY_TYPES) for name in dict.fromkeys(named)]
     if section.feed_field is not None and rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
         asked.append(("event", section.feed_field, FEED_TYPES))
@@ -104,6 +105,9 @@ def _keeper_problems(protocol: PerpsProtocol) -> Iterable[str]:
     by_market = {*identity.market, *([UPDATE_DATA] if protocol.section.feed_field else [])}
     yield from _call_problems(protocol, "keeper.liquidate", keeper.liquidate, by_market | set(identity.position))
     yield from _call_problems(protocol, "keeper.settle_funding", keeper.settle_funding, by_market)
+    if keeper.execute_order is not None:
+        words = by_market | set(identity.order)
+        yield from _call_problems(protocol, "keeper.execute_order", keeper.execute_order, words)
 
 
 def _client_problems(protocol: PerpsProtocol) -> Iterable[str]:

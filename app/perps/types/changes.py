@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.perps.types.orders import OrderKind
 from app.perps.types.positions import Place, Side
 from app.perps.types.vocabulary import Effect, Mode
 
@@ -49,6 +50,28 @@ class PositionChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderChange:
+    """Something happened to an order. `position_key` None: the event names none, or none yet."""
+
+    key: str
+    market_id: str
+    effect: Effect
+    place: Place
+    position_key: str | None = None
+    owner: bytes | None = None
+    order_kind: OrderKind | None = None
+    side: Side | None = None
+    size_wad: int | None = None
+    collateral_wad: int = 0
+    trigger_price_wad: int | None = None
+    acceptable_price_wad: int | None = None
+    execution_fee_wad: int = 0
+    expires_at: datetime | None = None
+    price_wad: int | None = None
+    keeper: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FundingEntry:
     """A market's funding was settled on chain; `rate_wad` is a second's, positive when longs pay."""
 
@@ -82,3 +105,4 @@ class Changes:
     positions: list[PositionChange] = field(default_factory=list)
     funding: list[FundingEntry] = field(default_factory=list)
     premiums: list[Premium] = field(default_factory=list)
+    orders: list[OrderChange] = field(default_factory=list)

@@ -50,6 +50,8 @@ ABI_TYPES: Mapping[Kind, AbiTypes] = {
     Kind.TEXT: AbiTypes("string|address", "a string or an address"),
     Kind.ADDRESS: AbiTypes("address", "an address"),
     Kind.SIDE: AbiTypes(r"bool|int\d+", "a flag or a signed number"),
+    Kind.ORDER_KIND: _INTEGER,
+    Kind.EXPIRY: _INTEGER,
 }
 IDENTITY_TYPES = AbiTypes(r"address|u?int\d+|bytes\d*|string", "a number, an address, bytes or a string", hashed=True)
 FEED_TYPES = AbiTypes("bytes32", "bytes32")

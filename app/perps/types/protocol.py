@@ -15,7 +15,8 @@ from app.chain.types.blocks import ContractSet
 from app.chain.types.protocols import ProtocolContract
 from app.perps.types.fitting import misfit
 from app.perps.types.markets import Boundary
-from app.perps.types.vocabulary import FIELDS, KINDS, NUMBERS, TERMS, Effect, Kind, MarginKind, Mode
+from app.perps.types.orders import OrderKind
+from app.perps.types.vocabulary import FIELDS, KINDS, NUMBERS, ORDER_EFFECTS, TERMS, Effect, Kind, MarginKind, Mode
 
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Decimals = Annotated[int, Field(ge=0, le=77)]
@@ -98,6 +99,8 @@ def constant_problem(kind: Kind, value: str) -> str | None:
     """Why a value cannot be the same for every event; None when it can."""
     if kind is Kind.TEXT:
         return None
+    if kind is Kind.ORDER_KIND:
+        return None if value in list(OrderKind) else f"is none of {', '.join(OrderKind)}"
     if kind in NUMBERS:
         problem = "is a number with at most 18 digits on each side of the point"
         return None if re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", value) else problem
@@ -121,10 +124,14 @@ class DecimalsSection(Section):
 
 
 class IdentitySection(Section):
-    """The event fields that make a position's key and a market's; every event of theirs has them."""
+    """The event fields that make a position's key, a market's and an order's; every event of theirs has them.
+
+    An order's event may have its position's too: all of them nothing, it opens one.
+    """
 
     position: Annotated[tuple[Name, ...], Field(min_length=1)]
     market: Annotated[tuple[Name, ...], Field(min_length=1)]
+    order: tuple[Name, ...] = ()
 
 
 class MarginSection(Section):
@@ -188,8 +195,16 @@ class KeeperSection(Section):
 
     liquidate: CallRule
     settle_funding: CallRule
+    execute_order: CallRule | None = None
     healthy: tuple[Name, ...] = ()
+    untriggered: tuple[Name, ...] = ()
     gone: tuple[Name, ...] = ()
+
+
+class OrdersSection(Section):
+    """Which number of the contract's is which kind of order."""
+
+    kinds: Mapping[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], OrderKind] = Field(default_factory=dict)
 
 
 class ClientSection(Section):
@@ -209,6 +224,7 @@ class PerpsSection(Section):
     funding: FundingSection
     decimals: DecimalsSection = DecimalsSection()
     keeper: KeeperSection | None = None
+    orders: OrdersSection = OrdersSection()
     client: ClientSection = ClientSection()
     events: Annotated[tuple[EventRule, ...], Field(min_length=1)]
 
@@ -221,6 +237,8 @@ class PerpsSection(Section):
             raise ValueError(f"no event lists a market with all of {sorted(TERMS)}")
         if self.price is None and (self.keeper is not None or self.margin.kind is MarginKind.ISOLATED):
             raise ValueError("without a price there is no keeper, and no isolated margin to judge")
+        if not self.identity.order and any(rule.effect in ORDER_EFFECTS for rule in self.events):
+            raise ValueError("orders need `identity.order`, the event fields that make an order's key")
         premium = any(rule.effect is Effect.PREMIUM for rule in self.events)
         if premium is not (self.funding.model == "premium"):
             raise ValueError("events of effect `premium` and funding.model `premium` belong together")

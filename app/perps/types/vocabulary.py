@@ -11,7 +11,8 @@ from enum import StrEnum
 
 
 class Effect(StrEnum):
-    """What an event does: to a market (list it or change its terms), to a position, or to a market's funding.
+    """What an event does: to a market (list it or change its terms), to a position, to a market's funding, or to an
+    order that waits for a price.
 
     A trade moves a signed size, and opens, turns or closes the position by that. A premium is a settlement that says
     the two prices that the funding follows from.
@@ -26,6 +27,12 @@ class Effect(StrEnum):
     LIQUIDATE = "liquidate"
     FUNDING = "funding"
     PREMIUM = "premium"
+    ORDER_CREATED = "order_created"
+    ORDER_CANCELLED = "order_cancelled"
+    ORDER_EXECUTED = "order_executed"
+
+
+ORDER_EFFECTS = frozenset({Effect.ORDER_CREATED, Effect.ORDER_CANCELLED, Effect.ORDER_EXECUTED})
 
 
 class Mode(StrEnum):
@@ -54,6 +61,8 @@ class Kind(StrEnum):
     TEXT = "text"
     ADDRESS = "address"
     SIDE = "side"
+    ORDER_KIND = "order_kind"
+    EXPIRY = "expiry"
 
 
 NUMBERS = (Kind.SIZE, Kind.PRICE, Kind.QUOTE, Kind.RATE)
@@ -95,7 +104,17 @@ KINDS: Mapping[str, Kind] = {
     "market_price": Kind.PRICE,
     "elapsed_seconds": Kind.COUNT,
     "settled_at": Kind.TIME,
+    "order_kind": Kind.ORDER_KIND,
+    "trigger_price": Kind.PRICE,
+    "acceptable_price": Kind.PRICE,
+    "execution_fee": Kind.QUOTE,
+    "expires_at": Kind.EXPIRY,
+    "keeper": Kind.ADDRESS,
 }
+
+
+# A number beyond any column's means that there is no such limit.
+LIMITS = frozenset({"acceptable_price"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,4 +167,10 @@ FIELDS: Mapping[Effect, EffectFields] = {
         frozenset({"rate_per_second", "long_index", "short_index", "price", "elapsed_seconds", "settled_at"}),
         frozenset({"long_open_interest", "short_open_interest"}),
     ),
+    Effect.ORDER_CREATED: EffectFields(
+        frozenset({"owner", "order_kind", "side", "size", "trigger_price"}),
+        frozenset({"collateral", "acceptable_price", "execution_fee", "expires_at"}),
+    ),
+    Effect.ORDER_CANCELLED: EffectFields(frozenset()),
+    Effect.ORDER_EXECUTED: EffectFields(frozenset({"price"}), frozenset({"size", "keeper", "execution_fee"})),
 }

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import Schema, fields, validate
 
 from app.core.http.pages import page_schema
-from app.core.http.schema import Address, DecimalString, StrictSchema, Text, Time, WholeString, one_of
-from app.core.paging import PageQuery
-from app.perps.types.client import MAX_UPDATED, ClientAction
+from app.core.http.schema import WholeString
 from app.perps.types.health import Verdict
-from app.perps.types.positions import PositionStatus, Side
+from app.perps.types.keeper import EXECUTE_ORDER, LIQUIDATE
+from app.perps.types.orders import OrderKind, OrderStatus, Waits
+from app.perps.types.positions import PositionStatus
 
-NAME = validate.Length(1, 40)
-KEY = validate.Length(1, 200)
-ORDER_FIELDS = {
-    ClientAction.OPEN: {"market", "side", "size", "collateral", "price_limit"},
-    ClientAction.CLOSE: {"position", "price_limit"},
-    ClientAction.COLLATERAL: {"position", "collateral_delta"},
-}
-MARKET = {"description": "a market's id, or its symbol"}
+ACTIONS = (LIQUIDATE, EXECUTE_ORDER)
 
 
 def amount(meaning: str, **options: Any) -> fields.String:
@@ -117,6 +109,36 @@ class PositionSchema(Schema):
     )
 
 
+class ConditionalOrderSchema(Schema):
+    """An order that waits for a price, or has ended. An expired one is open until it is cancelled on chain."""
+
+    protocol = fields.String()
+    key = fields.String()
+    market_id = fields.String()
+    user_address = fields.String()
+    kind = fields.String(validate=validate.OneOf(list(OrderKind)))
+    side = fields.String(metadata={"description": "the position's"})
+    waits = fields.String(
+        validate=validate.OneOf(list(Waits)),
+        metadata={"description": "for the price to be at the trigger or below, or at it or above"},
+    )
+    status = fields.String(validate=validate.OneOf(list(OrderStatus)))
+    position = fields.String(
+        allow_none=True, metadata={"description": "the position's key; null until an order has opened one"}
+    )
+    size = amount("in base; of a closing order: more than the position has means all of it")
+    collateral = amount("held by the contract until it is executed")
+    trigger_price = amount("quote a unit of base")
+    acceptable_price = amount("a buyer's highest, a seller's lowest", allow_none=True)
+    execution_fee = amount("what whoever executes it is paid, in quote")
+    expires_at = fields.String(allow_none=True, metadata={"format": "date-time", "description": "null: never"})
+    executed_price = amount("quote a unit of base", allow_none=True)
+    executed_size = amount("in base", allow_none=True)
+    keeper = fields.String(allow_none=True, metadata={"description": "who executed it"})
+    created = fields.Nested(PlaceSchema)
+    changed = fields.Nested(PlaceSchema)
+
+
 class FundingRateSchema(Schema):
     """A settlement of a market's funding, by the rate of a second."""
 
@@ -153,47 +175,35 @@ class LiquidationSchema(Schema):
     place = fields.Nested(PlaceSchema)
 
 
-class MarketQuery(PageQuery):
-    """Which markets."""
+class KeeperActionSchema(Schema):
+    """A transaction that this deployment's keeper planned. The spans are decimals of seconds; a block's time is in
+    whole seconds and the chain's own, so that it may lie before the broadcast.
+    """
 
-    protocol = Text(load_default=None, validate=NAME)
-    symbol = Text(load_default=None, validate=KEY)
-
-
-class PositionQuery(PageQuery):
-    """Which positions."""
-
-    protocol = Text(load_default=None, validate=NAME)
-    market = Text(load_default=None, validate=KEY, metadata=MARKET)
-    owner = Address(load_default=None)
-    status = Text(load_default=None, validate=one_of(*PositionStatus))
-
-
-class TimedQuery(PageQuery):
-    """Which stretch: from ≤ time < to."""
-
-    protocol = Text(load_default=None, validate=NAME)
-    market = Text(load_default=None, validate=KEY, metadata=MARKET)
-    start = Time(data_key="from", load_default=None)
-    end = Time(data_key="to", load_default=None)
-
-    @validates_schema
-    def _ends_after_it_starts(self, data: dict[str, Any], **_: Any) -> None:
-        if data["start"] is not None and data["end"] is not None and data["end"] < data["start"]:
-            raise ValidationError("Before `from`.", "to")
-
-
-class LiquidationQuery(TimedQuery):
-    """Which liquidations."""
-
-    owner = Address(load_default=None)
-    liquidator = Address(load_default=None)
-    position = Text(load_default=None, validate=KEY, metadata={"description": "a position's key"})
+    intent_id = fields.String(metadata={"description": "of `/v1/transactions`"})
+    protocol = fields.String()
+    action = fields.String(validate=validate.OneOf(ACTIONS))
+    key = fields.String(metadata={"description": "the position's or the order's"})
+    market_id = fields.String()
+    outcome = fields.String(
+        allow_none=True, metadata={"description": "the transaction's last status; null: it has not ended"}
+    )
+    block_number = fields.Integer(allow_none=True)
+    price_published_at = fields.String(metadata={"format": "date-time"})
+    detected_at = fields.String(metadata={"format": "date-time"})
+    planned_at = fields.String(metadata={"format": "date-time"})
+    broadcast_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+    included_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+    detection_seconds = amount("from the price's publishing to the detection")
+    broadcast_seconds = amount("from there to the first broadcast", allow_none=True)
+    inclusion_seconds = amount("from there to the block", allow_none=True)
 
 
 MarketPage = page_schema(MarketSchema)
 PositionPage = page_schema(PositionSchema)
+ConditionalOrderPage = page_schema(ConditionalOrderSchema)
 FundingRatePage = page_schema(FundingRateSchema)
+KeeperActionPage = page_schema(KeeperActionSchema)
 LiquidationPage = page_schema(LiquidationSchema)
 
 
@@ -228,46 +238,3 @@ class BuiltCallSchema(Schema):
     value_wei = WholeString(metadata={"description": "the update data's fee"})
     expires_at = fields.String(metadata={"format": "date-time", "description": "then its price is too old"})
     update = fields.Nested(PriceUpdateSchema)
-
-
-class UpdateQuery(StrictSchema):
-    """Whose prices: of the only protocol, and of all its markets, where nothing is said."""
-
-    protocol = Text(load_default=None, validate=NAME)
-    market = fields.List(
-        Text(validate=KEY), load_default=None, validate=validate.Length(1, MAX_UPDATED), metadata=MARKET
-    )
-
-
-class OrderSchema(StrictSchema):
-    """What to build: `open` needs market, side, size, collateral and price_limit; `close` position and price_limit;
-    `collateral` position and collateral_delta. Amounts are decimals in strings.
-    """
-
-    protocol = Text(required=True, validate=NAME)
-    action = Text(required=True, validate=one_of(*ClientAction))
-    market = Text(validate=KEY, metadata=MARKET)
-    position = Text(validate=KEY, metadata={"description": "a position's key"})
-    side = Text(validate=one_of(*Side))
-    size = DecimalString(validate=validate.Range(min=0, min_inclusive=False))
-    collateral = DecimalString(validate=validate.Range(min=0, min_inclusive=False))
-    price_limit = DecimalString(
-        validate=validate.Range(min=0), metadata={"description": "the worst price that is taken"}
-    )
-    collateral_delta = DecimalString(
-        validate=validate.NoneOf([Decimal(0)], error="Nothing to change."),
-        metadata={"description": "added; below zero taken out"},
-    )
-
-    @validates_schema
-    def _as_the_action_needs(self, data: dict[str, Any], **_: Any) -> None:
-        needed = ORDER_FIELDS[ClientAction(data["action"])]
-        given = data.keys() - {"protocol", "action"}
-        problems = {name: ["Missing for this action."] for name in needed - given}
-        problems |= {name: ["Not of this action."] for name in given - needed}
-        if problems:
-            raise ValidationError(problems)
-
-    @post_load
-    def _words(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {**data, "side": Side(data["side"])} if "side" in data else data
