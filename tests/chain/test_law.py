@@ -1,8 +1,8 @@
 """The law: any sequence of reorgs, crashes and repeated reads ends equal to a clean index of the final chain.
 
 A state machine on a real node and a real database: Hypothesis chooses the acts and rolls their dice, and cuts a
-sequence that breaks the law down to a short one. At quiet points every table is compared with a clean index. In the ordinary run
-the sequences are always the same; WK_LAW_STEPS (`make law`) draws others, so many steps in all.
+sequence that breaks the law down to a short one. At quiet points every table is compared with a clean index. In the
+ordinary run the sequences are always the same; WK_LAW_STEPS (`make law`) draws others, so many steps in all.
 """
 
 from __future__ import annotations
