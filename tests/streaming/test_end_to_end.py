@@ -26,7 +26,7 @@ from app.ops.adapters.embedded_valkey import EmbeddedValkey
 from app.ops.adapters.process import ServerProcess, free_port
 from app.oracle.services.feeds import register_feeds
 from app.oracle.services.refresh import record
-from app.oracle.types import Feed, Price
+from app.oracle.types.prices import Feed, Price
 from config.settings import Settings
 from tests.conftest import ROOT
 from tests.streaming.conftest import WAIT_SECONDS, Socket, Sse, StreamProcess

@@ -19,7 +19,7 @@ from app.jobs.jobs import PROBE
 from app.jobs.services.enqueue import enqueue
 from app.jobs.types import NewJob
 from app.oracle.services.feeds import register_feeds
-from app.oracle.types import Feed
+from app.oracle.types.prices import Feed
 from app.streaming.adapters.tickets import key_of
 from config.settings import Settings
 from tests.core.test_problems import problem
