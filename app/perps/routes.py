@@ -1,4 +1,6 @@
-"""`/v1/markets`, `/v1/positions`, `/v1/funding-rates`, `/v1/liquidations`: what the chain said, what it means now."""
+"""`/v1/markets`, `/v1/positions`, `/v1/funding-rates`, `/v1/liquidations`, `/v1/pnl`: what the chain said, and what
+it means now.
+"""
 
 from __future__ import annotations
 
@@ -92,6 +94,18 @@ def liquidations(query: dict[str, Any]) -> Response:
     """Liquidations, the newest first, whoever sent them."""
     page = lists.liquidations_page(current_session(), _timed(query), _slice(query))
     return _page(page, [shown.show_liquidation(one) for one in page.items], HISTORY_SECONDS)
+
+
+@blueprint.route("/pnl", methods=["GET"])
+@require("perps:read")
+@blueprint.arguments(schemas.PnlQuery, location="query")
+@blueprint.response(200, schemas.PnlPage)
+def pnl(query: dict[str, Any]) -> Response:
+    """What each event did to a position's and its owner's money, the newest first: profit, funding, fees and transfers
+    apart, with what both have come to.
+    """
+    page = lists.pnl_page(current_session(), _timed(query), _slice(query))
+    return _page(page, [shown.show_entry(row) for row in page.items], HISTORY_SECONDS)
 
 
 def _seeing() -> Seeing:

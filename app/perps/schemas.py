@@ -27,8 +27,8 @@ class PlaceSchema(Schema):
 
     block_number = fields.Integer()
     block_hash = fields.String()
-    transaction_hash = fields.String()
-    log_index = fields.Integer()
+    transaction_hash = fields.String(allow_none=True)
+    log_index = fields.Integer(allow_none=True, metadata={"description": "null: computed by ourselves"})
     at = fields.String(metadata={"format": "date-time"})
 
 
@@ -101,6 +101,7 @@ class PositionSchema(Schema):
     realized_pnl = amount("by prices alone")
     accumulated_funding = amount("settled with the trader; negative: earned")
     fees = amount("paid to the protocol and the liquidator")
+    net_transfers = amount("what its owner has paid in, less what was taken out")
     opened = fields.Nested(PlaceSchema)
     changed = fields.Nested(PlaceSchema)
     health = fields.Nested(PositionHealthSchema, allow_none=True)
@@ -146,6 +147,27 @@ class LiquidationSchema(Schema):
     place = fields.Nested(PlaceSchema)
 
 
+class PnlEntrySchema(Schema):
+    """What one event did to money. For a position and for an account, at every entry, what is held equals transfers and
+    PnL together; an open position's profit since its entry is in its health.
+    """
+
+    protocol = fields.String()
+    position = fields.String(allow_none=True, metadata={"description": "null: the account's own collateral"})
+    market_id = fields.String(allow_none=True)
+    user_address = fields.String()
+    realized_pnl = amount("by prices alone")
+    funding_paid = amount("negative: earned")
+    fee = amount("in quote")
+    transfer = amount("paid in; negative: taken out")
+    covered = amount("what others bore of a loss beyond what was held")
+    position_pnl = amount("all that the position has won, with this", allow_none=True)
+    position_transfers = amount("all that was paid into it, with this", allow_none=True)
+    account_pnl = amount("all that its owner has won in the protocol, with this")
+    account_transfers = amount("all that its owner has paid into the protocol, with this")
+    place = fields.Nested(PlaceSchema)
+
+
 class MarketQuery(PageQuery):
     """Which markets."""
 
@@ -184,7 +206,15 @@ class LiquidationQuery(TimedQuery):
     position = Text(load_default=None, validate=KEY, metadata={"description": "a position's key"})
 
 
+class PnlQuery(TimedQuery):
+    """Whose."""
+
+    owner = Address(load_default=None)
+    position = Text(load_default=None, validate=KEY, metadata={"description": "a position's key"})
+
+
 MarketPage = page_schema(MarketSchema)
 PositionPage = page_schema(PositionSchema)
 FundingRatePage = page_schema(FundingRateSchema)
 LiquidationPage = page_schema(LiquidationSchema)
+PnlPage = page_schema(PnlEntrySchema)

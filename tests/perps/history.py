@@ -32,7 +32,14 @@ PYTH = "0x" + "22" * 20
 GENESIS = 1_772_000_000
 TRADER = bytes.fromhex("aa" * 20)
 KEEPER = bytes.fromhex("bb" * 20)
-DERIVED = ("perps_markets", "perps_positions", "perps_folded_events", "perps_funding_rates", "perps_liquidations")
+DERIVED = (
+    "perps_markets",
+    "perps_positions",
+    "perps_folded_events",
+    "perps_funding_rates",
+    "perps_liquidations",
+    "perps_pnl_entries",
+)
 
 
 @cache

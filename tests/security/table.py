@@ -182,4 +182,5 @@ TABLE = (
     Entry("GET", "/v1/positions/<protocol>/<key>", "perps:read", 200, subject=subjects.position),
     Entry("GET", "/v1/funding-rates", "perps:read", 200),
     Entry("GET", "/v1/liquidations", "perps:read", 200),
+    Entry("GET", "/v1/pnl", "perps:read", 200),
 )

@@ -17,9 +17,10 @@ _FUNDING = {
 
 
 class Listing(NamedTuple):
-    """A market's terms, and where it was listed."""
+    """A market's terms, when they last changed, and where it was listed."""
 
     terms: MarketTerms
+    changed_at: datetime
     listed_at: datetime
     listed_block_number: int
 
@@ -32,14 +33,16 @@ def folded_terms(changes: Iterable[MarketChange], *, has_feed: bool = True) -> L
     said: dict[str, Any] = {}
     feed: bytes | None = None
     listed: MarketChange | None = None
+    newest: MarketChange | None = None
     for change in changes:
+        newest = change
         said |= change.terms
         feed = change.price_feed or feed
         if listed is None and (feed is not None or not has_feed) and said.keys() >= TERMS:
             listed = change
-    if listed is None:
+    if listed is None or newest is None:
         return None
-    return Listing(_terms(said, feed), listed.place.mined_at, listed.place.block_number)
+    return Listing(_terms(said, feed), newest.place.mined_at, listed.place.mined_at, listed.place.block_number)
 
 
 def _terms(said: dict[str, Any], feed: bytes | None) -> MarketTerms:

@@ -1,4 +1,5 @@
-"""The perps' tables: `markets` with funding, `positions` with what they are folded from and how they ended, `keeper`.
+"""The perps' tables: `markets` with funding, `positions` with what they are folded from and how they ended, `pnl`,
+`keeper`.
 
 Whole numbers in wad (1e18) are exact, as the chain has them; `leverage_wad` and `trigger_key` are derived from them.
 Markets, positions, funding rates and liquidations are folds of `chain_events`: a reorg folds them again. What a keeper
@@ -7,6 +8,7 @@ did and waits for is kept in tables of its own, so that a fold is nothing but a 
 
 from app.perps.models.keeper import PerpsFundingSlot, PerpsKeeperBackoff
 from app.perps.models.markets import PerpsFundingRate, PerpsMarket
+from app.perps.models.pnl import PerpsPnlEntry
 from app.perps.models.positions import PerpsFoldedEvent, PerpsLiquidation, PerpsPosition
 
 __all__ = [
@@ -16,5 +18,6 @@ __all__ = [
     "PerpsKeeperBackoff",
     "PerpsLiquidation",
     "PerpsMarket",
+    "PerpsPnlEntry",
     "PerpsPosition",
 ]

@@ -61,7 +61,7 @@ def as_row(row: Row[Any]) -> FundingRow:
     entry = FundingEntry(
         market_id=row.market_id,
         place=Place(
-            row.block_number, row.log_index, bytes(row.block_hash), bytes(row.transaction_hash), row.settled_at
+            row.block_number, row.log_index, bytes(row.block_hash), bytes(row.transaction_hash or b""), row.settled_at
         ),
         rate_wad=int(row.funding_rate_wad),
         long_index_wad=int(row.long_index_wad),
@@ -90,5 +90,5 @@ def _values(protocol: str, entry: FundingEntry) -> dict[str, Any]:
         "elapsed_seconds": entry.elapsed_seconds,
         "settled_at": entry.settled_at,
         "block_hash": entry.place.block_hash,
-        "transaction_hash": entry.place.transaction_hash,
+        "transaction_hash": entry.place.transaction_hash or None,
     }

@@ -13,8 +13,9 @@ from app.perps.errors import MarketNotFound
 from app.perps.maths.health import judged
 from app.perps.queries import listings
 from app.perps.queries.funding import FundingRow
-from app.perps.queries.listings import EVENT_KEY, POSITION_KEY, Filter
+from app.perps.queries.listings import EVENT_KEY, FUNDING_KEY, POSITION_KEY, Filter
 from app.perps.queries.markets import list_markets, page_markets
+from app.perps.queries.pnl import EntryRow
 from app.perps.services.health import get_position, views_now
 from app.perps.services.parts import Seeing
 from app.perps.types.health import Judged, MarketKey, Views
@@ -22,6 +23,7 @@ from app.perps.types.markets import Market
 from app.perps.types.positions import Liquidation, PositionStatus
 
 MARKETS, POSITIONS, FUNDING, LIQUIDATIONS = "perps_markets", "perps_positions", "perps_funding", "perps_liquidations"
+PNL = "perps_pnl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,12 @@ def get_judged(session: Session, protocol: str, key: str, *, seeing: Seeing, now
 
 def funding_page(session: Session, asked: Asked, part: Slice) -> Page[FundingRow]:
     """Settlements, the newest first; raises MarketNotFound and InvalidInput."""
-    before = decode_cursor(FUNDING, EVENT_KEY, part.cursor)
+    before = decode_cursor(FUNDING, FUNDING_KEY, part.cursor)
     rows = listings.list_funding(session, _filter(session, asked), before=before, limit=part.limit + 1)
 
-    def key(row: FundingRow) -> tuple[datetime, str, int, int]:
+    def key(row: FundingRow) -> tuple[datetime, str, str, int, int]:
         place = row.entry.place
-        return row.entry.settled_at, row.protocol, place.block_number, place.log_index
+        return row.entry.settled_at, row.protocol, row.entry.market_id, place.block_number, place.log_index
 
     return page_of(rows, limit=part.limit, listing=FUNDING, key=key)
 
@@ -108,6 +110,18 @@ def liquidations_page(session: Session, asked: Asked, part: Slice) -> Page[Liqui
         listing=LIQUIDATIONS,
         key=lambda row: (row.place.mined_at, row.protocol, row.place.block_number, row.place.log_index),
     )
+
+
+def pnl_page(session: Session, asked: Asked, part: Slice) -> Page[EntryRow]:
+    """What events did to positions' and owners' money, the newest first; raises MarketNotFound and InvalidInput."""
+    before = decode_cursor(PNL, EVENT_KEY, part.cursor)
+    rows = listings.list_entries(session, _filter(session, asked), before=before, limit=part.limit + 1)
+
+    def key(row: EntryRow) -> tuple[datetime, str, int, int]:
+        place = row.entry.place
+        return place.mined_at, row.protocol, place.block_number, place.log_index
+
+    return page_of(rows, limit=part.limit, listing=PNL, key=key)
 
 
 def _filter(session: Session, asked: Asked) -> Filter:

@@ -52,7 +52,7 @@ def fold_markets(
 
 
 def _listing_of(market: Market) -> Listing:
-    return Listing(market.terms, market.listed_at, market.listed_block_number)
+    return Listing(market.terms, market.terms_changed_at, market.listed_at, market.listed_block_number)
 
 
 def _from_the_beginning(session: Session, protocol: PerpsProtocol, market_ids: Collection[str]) -> dict[str, Listing]:
@@ -105,6 +105,7 @@ def _market(
         terms=listing.terms,
         funding=state,
         current_rate_wad=rate,
+        terms_changed_at=listing.changed_at,
         listed_at=listing.listed_at,
         listed_block_number=listing.listed_block_number,
     )

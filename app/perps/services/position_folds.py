@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.chain.services.stored_events import read_events
 from app.perps.maths.fold import folded
-from app.perps.queries import folded_events, liquidations, positions
+from app.perps.queries import folded_events, liquidations, pnl, positions
 from app.perps.queries.folded_events import Entity
 from app.perps.services.reading import read_changes
 from app.perps.types.changes import PositionChange
@@ -84,6 +84,11 @@ def _record(
     positions.remove(session, protocol.name, [key for key in before if folds[key].position is None])
     liquidations.remove_of(session, protocol.name, again)
     liquidations.add(session, [one for fold in folds.values() for one in fold.liquidations])
+    entries = [one for fold in folds.values() for one in fold.entries]
+    touched = pnl.remove_of(session, protocol.name, again)
+    pnl.add(session, protocol.name, entries)
+    touched += [(one.owner, (one.place.block_number, one.place.log_index)) for one in entries]
+    pnl.run(session, protocol.name, touched)
     moves: Moves = {}
     _add(moves, before.values(), -1)
     _add(moves, (fold.position for fold in folds.values()), 1)

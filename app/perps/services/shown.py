@@ -8,6 +8,7 @@ from app.core.clock import rfc3339
 from app.perps.maths.margin import leverage_wad
 from app.perps.maths.units import wad_text
 from app.perps.queries.funding import FundingRow
+from app.perps.queries.pnl import EntryRow
 from app.perps.types.health import End, Health, Judged, MarketView, Views
 from app.perps.types.markets import Market
 from app.perps.types.positions import Liquidation, Place
@@ -77,6 +78,7 @@ def show_position(one: Judged) -> Shown:
         "realized_pnl": wad_text(position.realized_pnl_wad),
         "accumulated_funding": wad_text(position.accumulated_funding_wad),
         "fees": wad_text(position.fees_wad),
+        "net_transfers": wad_text(position.net_transfers_wad),
         "opened": show_place(position.opened),
         "changed": show_place(position.last),
         "health": None if one.health is None else show_health(one.health),
@@ -141,13 +143,35 @@ def show_liquidation(one: Liquidation) -> Shown:
     }
 
 
+def show_entry(row: EntryRow) -> Shown:
+    """What one event did to a position's money, and what position and account have come to with it."""
+    one = row.entry
+    return {
+        "protocol": row.protocol,
+        "position": one.key,
+        "market_id": one.market_id,
+        "user_address": _hex(one.owner),
+        "realized_pnl": wad_text(one.realized_pnl_wad),
+        "funding_paid": wad_text(one.funding_paid_wad),
+        "fee": wad_text(one.fee_wad),
+        "transfer": wad_text(one.transfer_wad),
+        "covered": wad_text(one.covered_wad),
+        "position_pnl": wad_text(one.position_pnl_wad),
+        "position_transfers": wad_text(one.position_transfers_wad),
+        "account_pnl": wad_text(row.account_pnl_wad),
+        "account_transfers": wad_text(row.account_transfers_wad),
+        "place": show_place(one.place),
+    }
+
+
 def show_place(place: Place) -> Shown:
-    """Where in the chain something was said."""
+    """Where in the chain something was said; a settlement of our own has the block it precedes, and no event."""
+    said = place.log_index >= 0
     return {
         "block_number": place.block_number,
         "block_hash": _hex(place.block_hash),
-        "transaction_hash": _hex(place.transaction_hash),
-        "log_index": place.log_index,
+        "transaction_hash": _hex(place.transaction_hash) if said else None,
+        "log_index": place.log_index if said else None,
         "at": rfc3339(place.mined_at),
     }
 

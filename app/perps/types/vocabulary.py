@@ -137,9 +137,11 @@ FIELDS: Mapping[Effect, EffectFields] = {
     Effect.TRADE: EffectFields(
         frozenset({"owner", "size", "notional", "open_notional"}), frozenset({"realized_pnl", "fee"})
     ),
-    Effect.CHANGE: EffectFields(frozenset(), _PAYMENTS | {"size", "collateral", "entry_price", "entry_funding_index"}),
+    Effect.CHANGE: EffectFields(
+        frozenset(), _PAYMENTS | {"side", "size", "price", "collateral", "entry_price", "entry_funding_index"}
+    ),
     Effect.COLLATERAL: EffectFields(frozenset({"collateral"}), _PAYMENTS),
-    Effect.CLOSE: EffectFields(frozenset({"exit_price"}), _PAYMENTS),
+    Effect.CLOSE: EffectFields(frozenset({"exit_price"}), _PAYMENTS | {"size", "collateral"}),
     Effect.LIQUIDATE: EffectFields(
         frozenset({"liquidator"}), _PAYMENTS | {"exit_price", "size", "notional", "bad_debt", "insurance_paid"}
     ),
