@@ -33,11 +33,13 @@ class PlaceSchema(Schema):
 
 
 class ProvisionalFundingSchema(Schema):
-    """The indexes as they would be, settled now at `price`: not on chain yet."""
+    """The indexes as they would be, settled at `price`: now, or at `settles_at` where we settle ourselves."""
 
+    funding_rate = amount("a second, by the present open interest")
     long_funding_index = amount("quote a unit of base")
     short_funding_index = amount("quote a unit of base")
     as_of = fields.String(metadata={"format": "date-time"})
+    settles_at = fields.String(allow_none=True, metadata={"format": "date-time"})
 
 
 class MarketSchema(Schema):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, text
@@ -10,11 +11,28 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.perps.models import PerpsFundingRate
-from app.perps.types.changes import FundingEntry
+from app.perps.types.changes import FundingEntry, Indexes
 from app.perps.types.positions import Place
 
 DROP = text(
-    "DELETE FROM perps_funding_rates WHERE protocol = :protocol AND block_number >= :from_block RETURNING market_id"
+    """
+    DELETE FROM perps_funding_rates WHERE protocol = :protocol AND block_number >= :from_block
+    RETURNING market_id, settled_at
+    """
+)
+
+# One index read a market and moment. A settlement counts for what comes after its slot, not in it.
+INDEXES = text(
+    """
+    SELECT m.market_id, m.at, f.long_index_wad, f.short_index_wad
+    FROM unnest(CAST(:market_ids AS text[]), CAST(:times AS timestamptz[])) AS m (market_id, at)
+    CROSS JOIN LATERAL (
+        SELECT long_index_wad, short_index_wad FROM perps_funding_rates
+        WHERE protocol = :protocol AND market_id = m.market_id AND settled_at < m.at
+        ORDER BY settled_at DESC, block_number DESC, log_index DESC
+        LIMIT 1
+    ) f
+    """
 )
 
 # One index read a market, from its newest row.
@@ -42,12 +60,34 @@ class FundingRow(NamedTuple):
 def add(session: Session, protocol: str, entries: Sequence[FundingEntry]) -> None:
     """Insert settlements; one that is there already stays."""
     if entries:
-        session.execute(insert(PerpsFundingRate).on_conflict_do_nothing(), [_values(protocol, one) for one in entries])
+        # RETURNING makes the driver send many rows a statement.
+        adding = insert(PerpsFundingRate).on_conflict_do_nothing().returning(PerpsFundingRate.log_index)
+        session.execute(adding, [_values(protocol, one) for one in entries])
 
 
-def drop(session: Session, protocol: str, from_block: int) -> set[str]:
-    """Delete the settlements of `from_block` and above; returns their markets."""
-    return set(session.execute(DROP, {"protocol": protocol, "from_block": from_block}).scalars())
+def drop(session: Session, protocol: str, from_block: int) -> dict[str, datetime]:
+    """Delete the settlements of `from_block` and above; returns their markets, each with the earliest that is gone."""
+    dropped: dict[str, datetime] = {}
+    for row in session.execute(DROP, {"protocol": protocol, "from_block": from_block}):
+        dropped[row.market_id] = min(row.settled_at, dropped.get(row.market_id, row.settled_at))
+    return dropped
+
+
+def indexes_at(
+    session: Session, protocol: str, moments: Collection[tuple[str, datetime]]
+) -> dict[tuple[str, datetime], Indexes]:
+    """The indexes of a market at a moment, by what was settled before; those never settled are left out."""
+    if not moments:
+        return {}
+    values = {
+        "protocol": protocol,
+        "market_ids": [market_id for market_id, _ in moments],
+        "times": [at for _, at in moments],
+    }
+    return {
+        (row.market_id, row.at): Indexes(int(row.long_index_wad), int(row.short_index_wad))
+        for row in session.execute(INDEXES, values)
+    }
 
 
 def newest(session: Session, protocol: str, market_ids: Collection[str]) -> dict[str, FundingEntry]:

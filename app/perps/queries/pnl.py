@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, text
@@ -51,6 +52,29 @@ RUN = text(
 )
 
 
+# By market and time: O(entries since).
+SINCE = text(
+    """
+    SELECT e.market_id, sum(e.long_moved_wad) AS longs, sum(e.short_moved_wad) AS shorts,
+           array_agg(DISTINCT e.position_key) AS keys
+    FROM unnest(CAST(:market_ids AS text[]), CAST(:times AS timestamptz[])) AS m (market_id, after)
+    JOIN perps_pnl_entries e ON e.protocol = :protocol AND e.market_id = m.market_id AND e.at > m.after
+    GROUP BY e.market_id
+    """
+)
+
+
+class Since(NamedTuple):
+    """What has happened in a market since a moment: open interest moved, and the positions it happened to."""
+
+    longs_wad: int
+    shorts_wad: int
+    keys: frozenset[str]
+
+
+NOTHING_SINCE = Since(0, 0, frozenset())
+
+
 class EntryRow(NamedTuple):
     """An entry, its protocol, and what its owner's account there has come to with it."""
 
@@ -88,6 +112,17 @@ def run(session: Session, protocol: str, touched: Sequence[tuple[Account, Start]
             "indexes": [index for _, index in first.values()],
         }
         session.execute(RUN, values)
+
+
+def since(session: Session, protocol: str, moments: Mapping[str, datetime]) -> dict[str, Since]:
+    """By market, what happened after its moment; a market where nothing did is left out."""
+    if not moments:
+        return {}
+    values = {"protocol": protocol, "market_ids": list(moments), "times": list(moments.values())}
+    return {
+        row.market_id: Since(int(row.longs), int(row.shorts), frozenset(row.keys))
+        for row in session.execute(SINCE, values)
+    }
 
 
 def as_entry(row: Row[Any]) -> EntryRow:

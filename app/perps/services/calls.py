@@ -16,6 +16,14 @@ def get_keeper(protocol: PerpsProtocol) -> KeeperSection:
     return protocol.section.keeper
 
 
+def get_settling(protocol: PerpsProtocol) -> CallRule:
+    """The call that settles a market's funding; raises KeeperUnavailable when the file names none."""
+    call = get_keeper(protocol).settle_funding
+    if call is None:
+        raise KeeperUnavailable(f"The file of {protocol.name} names no call that settles funding.")
+    return call
+
+
 def contract_call(
     protocol: PerpsProtocol, rule: CallRule, update: MarketUpdate, key: str | None = None
 ) -> ContractCall:

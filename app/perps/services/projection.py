@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from app.chain.types.blocks import Event
 from app.perps.maths.premium import settlements
-from app.perps.queries import folded_events, funding
+from app.perps.queries import folded_events, funding, pnl
 from app.perps.queries.folded_events import Entity
 from app.perps.services.feeds import follow_feeds
 from app.perps.services.market_folds import fold_markets, note_terms
@@ -53,5 +53,8 @@ class PerpsProjection:
             return
         touched = folded_events.drop(session, self.protocol.name, from_block)
         settled = funding.drop(session, self.protocol.name, from_block)
+        if self.protocol.section.is_computed:  # what came after a slot that is open again has other indexes
+            again = pnl.since(session, self.protocol.name, settled).values()
+            touched[Entity.POSITION].update(key for found in again for key in found.keys)
         moves = fold_again(session, self.protocol, touched[Entity.POSITION])
         fold_markets(session, self.protocol, relisted=touched[Entity.MARKET], settled=settled, moves=moves)

@@ -102,7 +102,8 @@ def _keeper_problems(protocol: PerpsProtocol) -> Iterable[str]:
         return
     by_market = {*identity.market, UPDATE_DATA}
     yield from _call_problems(protocol, "liquidate", keeper.liquidate, by_market | set(identity.position))
-    yield from _call_problems(protocol, "settle_funding", keeper.settle_funding, by_market)
+    if keeper.settle_funding is not None:
+        yield from _call_problems(protocol, "settle_funding", keeper.settle_funding, by_market)
 
 
 def _call_problems(protocol: PerpsProtocol, key: str, call: CallRule, words: set[str]) -> Iterable[str]:

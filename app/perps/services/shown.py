@@ -9,7 +9,7 @@ from app.perps.maths.margin import leverage_wad
 from app.perps.maths.units import wad_text
 from app.perps.queries.funding import FundingRow
 from app.perps.queries.pnl import EntryRow
-from app.perps.types.health import End, Health, Judged, MarketView, Views
+from app.perps.types.health import Health, Judged, MarketView, Views
 from app.perps.types.markets import Market
 from app.perps.types.positions import Liquidation, Place
 
@@ -41,7 +41,7 @@ def show_market(market: Market, views: Views) -> Shown:
         "last_funding_update": rfc3339(state.settled_at),
         "long_funding_index": wad_text(state.long_index_wad),
         "short_funding_index": wad_text(state.short_index_wad),
-        "provisional_funding": None if view is None else _provisional(view),
+        "provisional_funding": None if view is None else _provisional(market, view),
         "price": None if view is None else wad_text(view.price_wad),
         "price_published_at": None if view is None else rfc3339(view.published_at),
         "price_reason": views.unpriced.get(key),
@@ -49,12 +49,14 @@ def show_market(market: Market, views: Views) -> Shown:
     }
 
 
-def _provisional(view: MarketView) -> Shown:
-    state = view.points[End.MIDDLE].funding
+def _provisional(market: Market, view: MarketView) -> Shown:
+    state = view.provisional
     return {
+        "funding_rate": wad_text(market.current_rate_wad),
         "long_funding_index": wad_text(state.long_index_wad),
         "short_funding_index": wad_text(state.short_index_wad),
         "as_of": rfc3339(view.as_of),
+        "settles_at": None if view.settles_at is None else rfc3339(view.settles_at),
     }
 
 

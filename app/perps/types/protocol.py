@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -147,14 +147,15 @@ class PriceSection(Section):
 
 
 class FundingSection(Section):
-    """Which model, and who settles: the chain's own events.
+    """Which model, and who settles: the chain's own events, or we (`computed`), every `slot_seconds` of UTC.
 
     `open_interest_skew` accrues between settlements. `premium` is what its settlements say: the market's price above
     the index's, at most `max_rate` of that, for every `period_seconds`.
     """
 
     model: Literal["open_interest_skew", "premium"]
-    authority: Literal["chain"]
+    authority: Literal["chain", "computed"]
+    slot_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3_600
     period_seconds: Annotated[int, Field(ge=1)] = 86_400
     max_rate: Annotated[Decimal, Field(gt=0, le=10)] | None = None
 
@@ -171,7 +172,7 @@ class KeeperSection(Section):
     """The calls a keeper makes, and what a contract's refusals of them mean, by their reason."""
 
     liquidate: CallRule
-    settle_funding: CallRule
+    settle_funding: CallRule | None = None
     healthy: tuple[Name, ...] = ()
     gone: tuple[Name, ...] = ()
 
@@ -199,11 +200,32 @@ class PerpsSection(Section):
         premium = any(rule.effect is Effect.PREMIUM for rule in self.events)
         if premium is not (self.funding.model == "premium"):
             raise ValueError("events of effect `premium` and funding.model `premium` belong together")
-        isolated = {"collateral", "entry_funding_index"}
+        for problem in self._funding_problems():
+            raise ValueError(problem)
+        isolated = {"collateral"} if self.is_computed else {"collateral", "entry_funding_index"}
         for rule in self.events:
             if self.margin.kind is MarginKind.ISOLATED and rule.effect is Effect.OPEN and isolated - rule.fields.keys():
                 raise ValueError(f"{rule.event}: under isolated margin an opening needs {sorted(isolated)}")
         return self
+
+    def _funding_problems(self) -> Iterator[str]:
+        """Who settles must be able to, and nobody else says what is paid."""
+        if not self.is_computed:
+            if self.keeper is not None and self.keeper.settle_funding is None:
+                yield "funding.authority `chain`: a keeper needs the call keeper.settle_funding"
+            return
+        if self.price is None or self.funding.model != "open_interest_skew" or 86_400 % self.funding.slot_seconds:
+            yield "funding.authority `computed` needs a price, the model `open_interest_skew` and slots that fill a day"
+        if self.keeper is not None and self.keeper.settle_funding is not None:
+            yield "funding.authority `computed`: there is nothing for keeper.settle_funding to do"
+        for rule in self.events:
+            if rule.effect is Effect.FUNDING or {"entry_funding_index", "funding_paid"} & rule.fields.keys():
+                yield f"{rule.event}: under funding.authority `computed` no event says what funding is paid"
+
+    @property
+    def is_computed(self) -> bool:
+        """Do we settle the funding ourselves?"""
+        return self.funding.authority == "computed"
 
     def get_price(self) -> PriceSection:
         """The protocol's own price; only asked for where there is one."""
