@@ -50,6 +50,32 @@ NEWEST = text(
 )
 
 
+# Settlements of our own and their markets moved on, in one statement: neither can be without the other. A slot that is
+# settled already fails. O(markets).
+SETTLE = text(
+    """
+    WITH settled AS (
+        INSERT INTO perps_funding_rates (protocol, market_id, settled_at, block_number, log_index, funding_rate_wad,
+            long_index_wad, short_index_wad, long_oi_wad, short_oi_wad, price_wad, elapsed_seconds, block_hash)
+        SELECT :protocol, market_id, settled_at, block_number, log_index, rate, long_index, short_index, longs, shorts,
+               price, elapsed, block_hash
+        FROM unnest(CAST(:market_ids AS text[]), CAST(:times AS timestamptz[]), CAST(:blocks AS bigint[]),
+                    CAST(:places AS integer[]), CAST(:rates AS numeric[]), CAST(:long_indexes AS numeric[]),
+                    CAST(:short_indexes AS numeric[]), CAST(:longs AS numeric[]), CAST(:shorts AS numeric[]),
+                    CAST(:prices AS numeric[]), CAST(:elapsed AS bigint[]), CAST(:hashes AS bytea[]))
+             AS s (market_id, settled_at, block_number, log_index, rate, long_index, short_index, longs, shorts, price,
+                   elapsed, block_hash)
+        RETURNING market_id, settled_at, long_index_wad, short_index_wad
+    )
+    UPDATE perps_markets m
+    SET long_funding_index_wad = s.long_index_wad, short_funding_index_wad = s.short_index_wad,
+        last_funding_update = s.settled_at
+    FROM settled s
+    WHERE m.protocol = :protocol AND m.market_id = s.market_id
+    """
+)
+
+
 class FundingRow(NamedTuple):
     """A settlement and the protocol it is of."""
 
@@ -63,6 +89,26 @@ def add(session: Session, protocol: str, entries: Sequence[FundingEntry]) -> Non
         # RETURNING makes the driver send many rows a statement.
         adding = insert(PerpsFundingRate).on_conflict_do_nothing().returning(PerpsFundingRate.log_index)
         session.execute(adding, [_values(protocol, one) for one in entries])
+
+
+def settle(session: Session, protocol: str, entries: Sequence[FundingEntry]) -> None:
+    """Record settlements of our own, and move their markets on to them."""
+    values = {
+        "protocol": protocol,
+        "market_ids": [one.market_id for one in entries],
+        "times": [one.settled_at for one in entries],
+        "blocks": [one.place.block_number for one in entries],
+        "places": [one.place.log_index for one in entries],
+        "rates": [one.rate_wad for one in entries],
+        "long_indexes": [one.long_index_wad for one in entries],
+        "short_indexes": [one.short_index_wad for one in entries],
+        "longs": [one.long_open_interest_wad for one in entries],
+        "shorts": [one.short_open_interest_wad for one in entries],
+        "prices": [one.price_wad for one in entries],
+        "elapsed": [one.elapsed_seconds for one in entries],
+        "hashes": [one.place.block_hash for one in entries],
+    }
+    session.execute(SETTLE, values)
 
 
 def drop(session: Session, protocol: str, from_block: int) -> dict[str, datetime]:

@@ -5,27 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, delete, select, text, tuple_
+from sqlalchemy import Row, delete, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from app.perps.models import PerpsMarket
-from app.perps.types.changes import FundingEntry
 from app.perps.types.markets import FundingState, FundingTerms, Market, MarketTerms
 
 TABLE = PerpsMarket.__table__
 COLUMNS = [column.name for column in TABLE.columns]
 KEY = ("protocol", "market_id")
-
-SETTLE = text(
-    """
-    UPDATE perps_markets m
-    SET long_funding_index_wad = s.longs, short_funding_index_wad = s.shorts, last_funding_update = s.at
-    FROM unnest(CAST(:market_ids AS text[]), CAST(:longs AS numeric[]), CAST(:shorts AS numeric[]),
-                CAST(:times AS timestamptz[])) AS s (market_id, longs, shorts, at)
-    WHERE m.protocol = :protocol AND m.market_id = s.market_id
-    """
-)
 
 
 def list_markets(session: Session, protocol: str | None = None) -> list[Market]:
@@ -65,18 +54,6 @@ def write(session: Session, markets: Sequence[Market]) -> None:
     session.execute(
         statement.on_conflict_do_update(index_elements=KEY, set_=replaced), [_values(one) for one in markets]
     )
-
-
-def settle(session: Session, protocol: str, entries: Sequence[FundingEntry]) -> None:
-    """Move the markets' funding on to these settlements. O(markets)."""
-    values = {
-        "protocol": protocol,
-        "market_ids": [one.market_id for one in entries],
-        "longs": [one.long_index_wad for one in entries],
-        "shorts": [one.short_index_wad for one in entries],
-        "times": [one.settled_at for one in entries],
-    }
-    session.execute(SETTLE, values)
 
 
 def remove(session: Session, protocol: str, market_ids: Collection[str]) -> None:

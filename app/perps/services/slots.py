@@ -130,6 +130,5 @@ def _settle(
                 block_hash=block.hash,
             )
         )
-    funding.add(session, protocol.name, entries)
-    markets.settle(session, protocol.name, entries)
+    funding.settle(session, protocol.name, entries)
     fold_again(session, protocol, {key for since in moved.values() for key in since.keys})
