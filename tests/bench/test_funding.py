@@ -16,7 +16,8 @@ def test_the_loop_charges_what_the_index_does(session: Session) -> None:
     told.fold(0, market_added(1))
     told.fold(2, opened(1, size=3 * wad), opened(2, is_long=False, size=wad))
     charge(session, 1000)
-    charged = dict(session.execute(text("SELECT key, accumulated_funding_wad FROM perps_positions")).tuples().all())
+    rows = session.execute(text("SELECT key, accumulated_funding_wad FROM perps_positions"))
+    charged = {row.key: row.accumulated_funding_wad for row in rows}
     rate = session.execute(text("SELECT current_funding_rate_wad FROM perps_markets")).scalar_one()
     assert charged == {"1": 3 * rate * 3600 * 1000, "2": -rate * 3600 * 1000}
     told.fold(6)
