@@ -111,6 +111,7 @@ class Runtime:
         return PerpsParts(
             protocols=self.perps_protocols,
             rules=oracle.rules,
+            read=lambda call: read(self.chain.providers.pinned(), call),
             quotes=lambda session, now: get_quotes(session, rules=oracle.rules, now=now),
             update=lambda feeds: latest_update(
                 oracle.source, feeds, trust=oracle.trust, window=oracle.window, clock=utc_now

@@ -62,9 +62,8 @@ def upgrade() -> None:
         "market": ["protocol", "market_id", "at"],
     }.items():
         op.create_index(f"ix_perps_pnl_entries_{name}", "perps_pnl_entries", columns)
-    op.add_column("perps_positions", sa.Column("net_transfers_wad", WAD))
+    op.add_column("perps_positions", sa.Column("net_transfers_wad", WAD, server_default=sa.text("0"), nullable=False))
     op.execute(TRANSFERS)
-    op.alter_column("perps_positions", "net_transfers_wad", existing_type=WAD, nullable=False)
     op.add_column("perps_markets", sa.Column("terms_changed_at", MOMENT))
     op.execute("UPDATE perps_markets SET terms_changed_at = now()")  # not known; the past is then read from its events
     op.alter_column("perps_markets", "terms_changed_at", existing_type=MOMENT, nullable=False)

@@ -111,6 +111,14 @@ def field(name: str, word: str, value: Any) -> Callable[[dict[str, Any]], None]:
             lambda t: t["keeper"].pop("settle_funding"),
             "funding.authority `chain`: a keeper needs the call keeper.settle_funding",
         ),
+        (
+            put({"contract": "perp", "signature": "price(uint256)"}, "margin", "price"),
+            "under isolated margin there are no accounts to tell of, nor to judge by a price",
+        ),
+        (
+            lambda t: event(t, "PositionOpened").update(only={"colour": "red"}),
+            "perp.PositionOpened has no field colour.",
+        ),
         (ours_to_settle, "perp.FundingSettled: under funding.authority `computed` no event says what funding is paid"),
         (
             lambda t: computed_table(t)["funding"].update(slot_seconds=7_000),

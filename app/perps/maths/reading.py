@@ -10,7 +10,7 @@ from typing import Any
 from app.perps.errors import UnreadableEvent
 from app.perps.maths.units import WAD_DECIMALS, scaled_wad, sqrt_price_wad
 from app.perps.types.changes import Changes, FundingEntry, MarketChange, PositionChange, Premium
-from app.perps.types.positions import Place, Side
+from app.perps.types.positions import Place, PnlEntry, Side
 from app.perps.types.protocol import EventRule, FieldRule, PerpsSection, Unit
 from app.perps.types.vocabulary import KINDS, NUMBERS, Effect, Kind, Mode
 
@@ -22,10 +22,15 @@ _LAST_TIME = int(datetime(9998, 1, 1, tzinfo=UTC).timestamp())
 
 def read_into(changes: Changes, section: PerpsSection, rule: EventRule, args: Mapping[str, Any], place: Place) -> None:
     """Add what the event says to `changes`; raises UnreadableEvent when it does not say what its rule promises."""
-    market_id = key_of(args, section.identity.market)
+    if any(key_of(args, (name,)).lower() != value.lower() for name, value in rule.only.items()):
+        return
     values = {name: _value(name, field, args, section) for name, field in rule.fields.items()}
     if "size" in values and rule.mode is Mode.ABSOLUTE and rule.effect is not Effect.TRADE:
         values["size"] = abs(values["size"])  # where the contract signs it, the sign is the side
+    if rule.effect is Effect.ACCOUNT:
+        changes.accounts.append(_account(place, values))
+        return
+    market_id = key_of(args, section.identity.market)
     if rule.effect is Effect.MARKET:
         feed = None if section.price is None else _feed(section.price.feed, args.get(section.price.feed))
         changes.markets.append(MarketChange(market_id=market_id, place=place, terms=values, price_feed=feed))
@@ -131,6 +136,17 @@ _READERS: Mapping[Kind, Callable[[Any, FieldRule], Any]] = {
 
 def _attribute(name: str) -> str:
     return f"{name}_wad" if KINDS[name] in NUMBERS else name
+
+
+def _account(place: Place, values: Mapping[str, Any]) -> PnlEntry:
+    return PnlEntry(
+        key=None,
+        market_id=None,
+        owner=values["owner"],
+        place=place,
+        transfer_wad=values.get("transfer", 0),
+        realized_pnl_wad=values.get("realized_pnl", 0),
+    )
 
 
 def _funding(market_id: str, place: Place, values: Mapping[str, Any]) -> FundingEntry:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.perps.models import PerpsFundingRate
 from app.perps.types.changes import FundingEntry, Indexes
-from app.perps.types.positions import Place
+from app.perps.types.positions import Place, Position
 
 DROP = text(
     """
@@ -49,6 +49,25 @@ NEWEST = text(
     """
 )
 
+
+# By block and place: what a position settled with its last event has counted already.
+SINCE = text(
+    """
+    SELECT p.key, coalesce(n.long_index_wad - b.long_index_wad, 0) AS longs,
+           coalesce(n.short_index_wad - b.short_index_wad, 0) AS shorts
+    FROM unnest(CAST(:keys AS text[]), CAST(:market_ids AS text[]), CAST(:blocks AS bigint[]),
+                CAST(:indexes AS integer[])) AS p (key, market_id, block_number, log_index)
+    LEFT JOIN LATERAL (
+        SELECT * FROM perps_funding_rates WHERE protocol = :protocol AND market_id = p.market_id
+        ORDER BY settled_at DESC, block_number DESC, log_index DESC LIMIT 1
+    ) n ON true
+    LEFT JOIN LATERAL (
+        SELECT * FROM perps_funding_rates WHERE protocol = :protocol AND market_id = p.market_id
+          AND (block_number, log_index) < (p.block_number, p.log_index)
+        ORDER BY settled_at DESC, block_number DESC, log_index DESC LIMIT 1
+    ) b ON true
+    """
+)
 
 # Settlements of our own and their markets moved on, in one statement: neither can be without the other. A slot that is
 # settled already fails. O(markets).
@@ -89,6 +108,18 @@ def add(session: Session, protocol: str, entries: Sequence[FundingEntry]) -> Non
         # RETURNING makes the driver send many rows a statement.
         adding = insert(PerpsFundingRate).on_conflict_do_nothing().returning(PerpsFundingRate.log_index)
         session.execute(adding, [_values(protocol, one) for one in entries])
+
+
+def growth_since(session: Session, protocol: str, positions: Sequence[Position]) -> dict[str, Indexes]:
+    """By position, how much its market's indexes have grown since its last event."""
+    values = {
+        "protocol": protocol,
+        "keys": [one.key for one in positions],
+        "market_ids": [one.market_id for one in positions],
+        "blocks": [one.last.block_number for one in positions],
+        "indexes": [one.last.log_index for one in positions],
+    }
+    return {row.key: Indexes(int(row.longs), int(row.shorts)) for row in session.execute(SINCE, values)}
 
 
 def settle(session: Session, protocol: str, entries: Sequence[FundingEntry]) -> None:

@@ -23,15 +23,25 @@ REMOVE = text(
     """
 )
 
+# Of accounts' own events: O(events undone).
+DROP = text(
+    """
+    DELETE FROM perps_pnl_entries
+    WHERE protocol = :protocol AND block_number >= :from_block AND position_key IS NULL
+    RETURNING user_address, block_number, log_index
+    """
+)
+
 # What an account has come to, from the first of its entries that is new or gone: O(its entries from there on), which in
-# the chain's order are the new ones alone.
+# the chain's order are the new ones alone. Under cross margin its own events say what it has won, not its positions'.
 RUN = text(
     """
     UPDATE perps_pnl_entries e SET account_pnl_wad = r.pnl, account_transfers_wad = r.transfers
     FROM (
         SELECT n.protocol, n.block_number, n.log_index,
                coalesce(b.account_pnl_wad, 0)
-               + sum(n.realized_pnl_wad - n.funding_paid_wad - n.fee_wad + n.covered_wad) OVER later AS pnl,
+               + coalesce(sum(n.realized_pnl_wad - n.funding_paid_wad - n.fee_wad + n.covered_wad)
+                          FILTER (WHERE n.position_key IS NULL OR NOT :cross) OVER later, 0) AS pnl,
                coalesce(b.account_transfers_wad, 0) + sum(n.transfer_wad) OVER later AS transfers
         FROM unnest(CAST(:accounts AS bytea[]), CAST(:blocks AS bigint[]), CAST(:indexes AS integer[]))
              AS t (account, block_number, log_index)
@@ -51,6 +61,14 @@ RUN = text(
     """
 )
 
+
+NEWEST = text(
+    """
+    SELECT * FROM perps_pnl_entries WHERE protocol = :protocol AND user_address = :account
+    ORDER BY block_number DESC, log_index DESC
+    LIMIT 1
+    """
+)
 
 # By market and time: O(entries since).
 SINCE = text(
@@ -99,7 +117,19 @@ def remove_of(session: Session, protocol: str, keys: Collection[str]) -> list[tu
     return [(bytes(row.user_address), (row.block_number, row.log_index)) for row in rows]
 
 
-def run(session: Session, protocol: str, touched: Sequence[tuple[Account, Start]]) -> None:
+def drop_accounts(session: Session, protocol: str, from_block: int) -> list[tuple[Account, Start]]:
+    """Delete the accounts' own entries of `from_block` and above; returns whose they were, and where."""
+    rows = session.execute(DROP, {"protocol": protocol, "from_block": from_block})
+    return [(bytes(row.user_address), (row.block_number, row.log_index)) for row in rows]
+
+
+def newest_of(session: Session, protocol: str, account: Account) -> EntryRow | None:
+    """The account's newest entry, which says what it has come to; None when it has none."""
+    row = session.execute(NEWEST, {"protocol": protocol, "account": account}).one_or_none()
+    return None if row is None else as_entry(row)
+
+
+def run(session: Session, protocol: str, touched: Sequence[tuple[Account, Start]], *, cross: bool) -> None:
     """Add up the accounts again from the first of these places on."""
     first: dict[Account, Start] = {}
     for account, start in touched:
@@ -107,6 +137,7 @@ def run(session: Session, protocol: str, touched: Sequence[tuple[Account, Start]
     if first:
         values = {
             "protocol": protocol,
+            "cross": cross,
             "accounts": list(first),
             "blocks": [block for block, _ in first.values()],
             "indexes": [index for _, index in first.values()],

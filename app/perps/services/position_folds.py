@@ -101,7 +101,7 @@ def _record(
     touched = pnl.remove_of(session, protocol.name, again)
     pnl.add(session, protocol.name, entries)
     touched += [(one.owner, (one.place.block_number, one.place.log_index)) for one in entries]
-    pnl.run(session, protocol.name, touched)
+    pnl.run(session, protocol.name, touched, cross=protocol.section.is_cross)
     moves: Moves = {}
     _add(moves, before.values(), -1)
     _add(moves, (fold.position for fold in folds.values()), 1)

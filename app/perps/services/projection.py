@@ -20,6 +20,7 @@ from app.perps.services.market_folds import fold_markets, note_terms
 from app.perps.services.position_folds import fold_again, fold_positions
 from app.perps.services.reading import read_changes
 from app.perps.types.changes import FundingEntry, Premium
+from app.perps.types.positions import PnlEntry
 from app.perps.types.protocol import PerpsProtocol
 
 
@@ -33,12 +34,18 @@ class PerpsProjection:
         """Fold in events, which are in `chain_events` already; raises UnreadableEvent. O(events)."""
         changes = read_changes(self.protocol, events)
         moves = fold_positions(session, self.protocol, changes.positions)
+        self._note_accounts(session, changes.accounts)
         relisted = note_terms(session, self.protocol, changes.markets)
         settled_by = [*changes.funding, *self._by_premium(session, changes.premiums)]
         funding.add(session, self.protocol.name, settled_by)
         settled = {entry.market_id for entry in settled_by}
         listed = fold_markets(session, self.protocol, relisted=relisted, settled=settled, moves=moves)
         follow_feeds(session, listed)
+
+    def _note_accounts(self, session: Session, entries: Sequence[PnlEntry]) -> None:
+        pnl.add(session, self.protocol.name, entries)
+        touched = [(one.owner, (one.place.block_number, one.place.log_index)) for one in entries]
+        pnl.run(session, self.protocol.name, touched, cross=self.protocol.section.is_cross)
 
     def _by_premium(self, session: Session, premiums: Sequence[Premium]) -> list[FundingEntry]:
         if not premiums:
@@ -56,5 +63,7 @@ class PerpsProjection:
         if self.protocol.section.is_computed:  # what came after a slot that is open again has other indexes
             again = pnl.since(session, self.protocol.name, settled).values()
             touched[Entity.POSITION].update(key for found in again for key in found.keys)
+        gone = pnl.drop_accounts(session, self.protocol.name, from_block)
+        pnl.run(session, self.protocol.name, gone, cross=self.protocol.section.is_cross)
         moves = fold_again(session, self.protocol, touched[Entity.POSITION])
         fold_markets(session, self.protocol, relisted=touched[Entity.MARKET], settled=settled, moves=moves)

@@ -59,7 +59,14 @@ def _sentence(problem: Any) -> str:
 
 
 def _problems(protocol: PerpsProtocol) -> list[str]:
-    return [*_event_problems(protocol), *_keeper_problems(protocol)]
+    return [*_event_problems(protocol), *_keeper_problems(protocol), *_price_problems(protocol)]
+
+
+def _price_problems(protocol: PerpsProtocol) -> Iterable[str]:
+    """The contract that is asked for prices must be one of the file's."""
+    call = protocol.section.margin.price
+    if call is not None and call.contract not in protocol.contracts:
+        yield f"perps.margin.price: there is no contract {call.contract}."
 
 
 def _event_problems(protocol: PerpsProtocol) -> Iterable[str]:
@@ -82,6 +89,9 @@ def _field_problems(
     ]
     identity = section.identity
     named = [*identity.market, *(identity.position if rule.effect in IDENTIFIED else ())]
+    if rule.effect is Effect.ACCOUNT:
+        named = []
+    named += rule.only
     asked += [("event", name, IDENTITY_TYPES) for name in dict.fromkeys(named)]
     if section.price is not None and rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
         asked.append(("event", section.price.feed, FEED_TYPES))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from app.perps.types.positions import Place, Side
+from app.perps.types.positions import Place, PnlEntry, Side
 from app.perps.types.vocabulary import Effect, Mode
 
 Terms = Mapping[str, int | str]
@@ -100,3 +100,4 @@ class Changes:
     positions: list[PositionChange] = field(default_factory=list)
     funding: list[FundingEntry] = field(default_factory=list)
     premiums: list[Premium] = field(default_factory=list)
+    accounts: list[PnlEntry] = field(default_factory=list)

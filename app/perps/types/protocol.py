@@ -47,12 +47,14 @@ class FieldRule(Section):
 
 
 class EventRule(Section):
-    """What one event means. `event` is `contract.Event`; `fields` maps our words to the event's."""
+    """What one event means. `event` is `contract.Event`; `fields` maps our words to the event's; `only` the event's own
+    fields to what they must be for it to mean anything."""
 
     event: Annotated[str, Field(pattern=r"^[\w-]+\.\w+$")]
     effect: Effect
     mode: Mode = Mode.ABSOLUTE
     fields: Mapping[str, FieldRule]
+    only: Mapping[Name, Name] = {}
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -125,12 +127,28 @@ class IdentitySection(Section):
     market: Annotated[tuple[Name, ...], Field(min_length=1)]
 
 
+class PriceCall(Section):
+    """A view of a contract that says a market's price; its arguments are the market's identity."""
+
+    contract: Name
+    signature: Annotated[str, Field(pattern=r"^\w+\(\w+(,\w+)*\)$")]
+
+    @property
+    def types(self) -> list[str]:
+        """Its arguments' types."""
+        return self.signature[self.signature.index("(") + 1 : -1].split(",")
+
+
 class MarginSection(Section):
-    """Whose collateral, on which side of the margin equality falls, and which of the market's rates make the margin."""
+    """Whose collateral, on which side of the margin equality falls, and which of the market's rates make the margin.
+
+    `price` is what accounts of cross margin are judged by: the contract's own, asked when it is needed.
+    """
 
     kind: MarginKind
     boundary: Boundary
     rates: Annotated[tuple[MarginRate, ...], Field(min_length=1)] = ("maintenance_margin_rate",)
+    price: PriceCall | None = None
 
 
 class PriceSection(Section):
@@ -200,7 +218,7 @@ class PerpsSection(Section):
         premium = any(rule.effect is Effect.PREMIUM for rule in self.events)
         if premium is not (self.funding.model == "premium"):
             raise ValueError("events of effect `premium` and funding.model `premium` belong together")
-        for problem in self._funding_problems():
+        for problem in (*self._funding_problems(), *self._account_problems()):
             raise ValueError(problem)
         isolated = {"collateral"} if self.is_computed else {"collateral", "entry_funding_index"}
         for rule in self.events:
@@ -221,6 +239,20 @@ class PerpsSection(Section):
         for rule in self.events:
             if rule.effect is Effect.FUNDING or {"entry_funding_index", "funding_paid"} & rule.fields.keys():
                 yield f"{rule.event}: under funding.authority `computed` no event says what funding is paid"
+
+    def _account_problems(self) -> Iterator[str]:
+        """What belongs to accounts needs accounts."""
+        accounts = any(rule.effect is Effect.ACCOUNT for rule in self.events)
+        if self.margin.kind is MarginKind.ISOLATED and (accounts or self.margin.price is not None):
+            yield "under isolated margin there are no accounts to tell of, nor to judge by a price"
+        call = self.margin.price
+        if call is not None and (not accounts or len(call.types) != len(self.identity.market)):
+            yield "margin.price needs events of effect `account`, and an argument for each field of identity.market"
+
+    @property
+    def is_cross(self) -> bool:
+        """Is the margin the accounts'?"""
+        return self.margin.kind is MarginKind.CROSS
 
     @property
     def is_computed(self) -> bool:

@@ -11,7 +11,8 @@ from enum import StrEnum
 
 
 class Effect(StrEnum):
-    """What an event does: to a market (list it or change its terms), to a position, or to a market's funding.
+    """What an event does: to a market (list it or change its terms), to a position, to a market's funding, or to an
+    account of cross margin.
 
     A trade moves a signed size, and opens, turns or closes the position by that. A premium is a settlement that says
     the two prices that the funding follows from.
@@ -26,6 +27,7 @@ class Effect(StrEnum):
     LIQUIDATE = "liquidate"
     FUNDING = "funding"
     PREMIUM = "premium"
+    ACCOUNT = "account"
 
 
 class Mode(StrEnum):
@@ -95,6 +97,7 @@ KINDS: Mapping[str, Kind] = {
     "market_price": Kind.PRICE,
     "elapsed_seconds": Kind.COUNT,
     "settled_at": Kind.TIME,
+    "transfer": Kind.QUOTE,
 }
 
 
@@ -145,6 +148,7 @@ FIELDS: Mapping[Effect, EffectFields] = {
     Effect.LIQUIDATE: EffectFields(
         frozenset({"liquidator"}), _PAYMENTS | {"exit_price", "size", "notional", "bad_debt", "insurance_paid"}
     ),
+    Effect.ACCOUNT: EffectFields(frozenset({"owner"}), frozenset({"transfer", "realized_pnl"})),
     Effect.PREMIUM: EffectFields(frozenset({"market_price", "price"})),
     Effect.FUNDING: EffectFields(
         frozenset({"rate_per_second", "long_index", "short_index", "price", "elapsed_seconds", "settled_at"}),
