@@ -76,14 +76,12 @@ SETTLE = text(
     WITH settled AS (
         INSERT INTO perps_funding_rates (protocol, market_id, settled_at, block_number, log_index, funding_rate_wad,
             long_index_wad, short_index_wad, long_oi_wad, short_oi_wad, price_wad, elapsed_seconds, block_hash)
-        SELECT :protocol, market_id, settled_at, block_number, log_index, rate, long_index, short_index, longs, shorts,
-               price, elapsed, block_hash
-        FROM unnest(CAST(:market_ids AS text[]), CAST(:times AS timestamptz[]), CAST(:blocks AS bigint[]),
-                    CAST(:places AS integer[]), CAST(:rates AS numeric[]), CAST(:long_indexes AS numeric[]),
+        SELECT :protocol, market_id, :settled_at, :block_number, :log_index, rate, long_index, short_index, longs,
+               shorts, price, elapsed, :block_hash
+        FROM unnest(CAST(:market_ids AS text[]), CAST(:rates AS numeric[]), CAST(:long_indexes AS numeric[]),
                     CAST(:short_indexes AS numeric[]), CAST(:longs AS numeric[]), CAST(:shorts AS numeric[]),
-                    CAST(:prices AS numeric[]), CAST(:elapsed AS bigint[]), CAST(:hashes AS bytea[]))
-             AS s (market_id, settled_at, block_number, log_index, rate, long_index, short_index, longs, shorts, price,
-                   elapsed, block_hash)
+                    CAST(:prices AS numeric[]), CAST(:elapsed AS bigint[]))
+             AS s (market_id, rate, long_index, short_index, longs, shorts, price, elapsed)
         RETURNING market_id, settled_at, long_index_wad, short_index_wad
     )
     UPDATE perps_markets m
@@ -123,13 +121,15 @@ def growth_since(session: Session, protocol: str, positions: Sequence[Position])
 
 
 def settle(session: Session, protocol: str, entries: Sequence[FundingEntry]) -> None:
-    """Record settlements of our own, and move their markets on to them."""
+    """Record settlements of our own, all of one slot, and move their markets on to them."""
+    place = entries[0].place
     values = {
         "protocol": protocol,
+        "settled_at": place.mined_at,
+        "block_number": place.block_number,
+        "log_index": place.log_index,
+        "block_hash": place.block_hash,
         "market_ids": [one.market_id for one in entries],
-        "times": [one.settled_at for one in entries],
-        "blocks": [one.place.block_number for one in entries],
-        "places": [one.place.log_index for one in entries],
         "rates": [one.rate_wad for one in entries],
         "long_indexes": [one.long_index_wad for one in entries],
         "short_indexes": [one.short_index_wad for one in entries],
@@ -137,7 +137,6 @@ def settle(session: Session, protocol: str, entries: Sequence[FundingEntry]) -> 
         "shorts": [one.short_open_interest_wad for one in entries],
         "prices": [one.price_wad for one in entries],
         "elapsed": [one.elapsed_seconds for one in entries],
-        "hashes": [one.place.block_hash for one in entries],
     }
     session.execute(SETTLE, values)
 
