@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from app.perps.maths.slots import next_slot
 from app.perps.services.lists import Asked, Slice, funding_page, get_market
 from app.perps.services.shown import show_funding, show_market
 from contracts.markets import MAJOR, WAD
-from tests.perps.computed import SLOT_SECONDS, Clocked, at, computed_file, slot
+from tests.perps.computed import SLOT_SECONDS, Clocked, at, computed_file, computed_protocol, slot
 from tests.perps.history import Said, closed, market_added, market_updated, opened
 from tests.perps.test_keeper import Reconfigure
 from tests.perps.venue import NAME, Venue
@@ -88,6 +89,37 @@ def test_what_opened_after_the_slot_owes_nothing_of_it(told: Clocked) -> None:
     assert entries["1", 4]["funding_paid_wad"] == 3 * longs
     # Conserved: what the longs owe is what the shorts have coming, to the rounding.
     assert 0 <= 3 * longs + 2 * shorts < 2
+
+
+def test_what_happens_in_the_slots_own_second_belongs_to_it(session: Session) -> None:
+    """Slots of 64 seconds: the third, 192, is the sixteenth block's own second."""
+    ours = computed_protocol()
+    funding = ours.section.funding.model_copy(update={"slot_seconds": 64})
+    told = Clocked(session, replace(ours, section=ours.section.model_copy(update={"funding": funding})))
+    third = at(16)
+    assert (third - at(0)).total_seconds() == 3 * 64
+    told.fold(0, market_added(1))
+    told.fold(2, opened(1, size=3 * WAD), opened(2, is_long=False, size=WAD))
+    told.fold(16, opened(3, size=2 * WAD), closed(2, realized_pnl=0), opened(4, is_long=False, size=2 * WAD))
+    told.fold(17, opened(5, size=WAD))
+    told.price(third, 1000)
+    told.price(third + timedelta(seconds=1), 2000)
+    told.settle(third)
+    first, _, last = sorted(settlements(told), key=lambda row: row["settled_at"])
+    assert (last["settled_at"], last["block_number"]) == (third, 17)
+    assert (last["long_oi_wad"], last["short_oi_wad"], last["price_wad"]) == (5 * WAD, 2 * WAD, 1000 * WAD)
+    before = settlements_index(told, 128)
+    # So who opened in it owes it, and who closed in it does not.
+    assert position(told, 3)["entry_funding_index_wad"] == before[0]
+    assert position(told, 2)["accumulated_funding_wad"] == before[1]
+    assert position(told, 5)["entry_funding_index_wad"] == last["long_index_wad"] != before[0]
+    assert first["long_index_wad"] < before[0]
+
+
+def settlements_index(told: Clocked, second: int) -> tuple[int, int]:
+    """Both indexes of the slot that many seconds after the genesis."""
+    (row,) = [one for one in settlements(told) if one["settled_at"] == at(0) + timedelta(seconds=second)]
+    return row["long_index_wad"], row["short_index_wad"]
 
 
 def test_a_slot_waits_for_a_final_block_after_it(told: Clocked) -> None:

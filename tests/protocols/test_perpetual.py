@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
@@ -16,12 +18,19 @@ from app.chain.services.event_views import apply_views
 from app.chain.services.protocols import load_protocol
 from app.chain.services.rehearsal import read
 from app.chain.services.stored_events import read_events
+from app.core.clock import utc_now
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from app.ops.services.protocol_files import check
+from app.perps.maths.units import wad_text
 from app.perps.services.accounts import judge_accounts
+from app.perps.services.health import check_health
 from app.perps.services.projection import PerpsProjection
 from app.perps.services.protocols import perps_protocols
+from app.perps.services.results import show_checked
 from app.perps.types.accounts import AccountHealth
+from config.groups import ChainSettings
+from config.settings import Settings
+from tasks.runtime import Runtime
 from tests.chain.conftest import CHAIN_ID, Indexer
 from tests.conftest import ROOT
 from tests.protocols.deployed import Ground
@@ -222,7 +231,9 @@ def test_positions_funding_and_liquidations_are_the_contracts_own(
     assert tables() == whole
 
 
-def test_accounts_are_worth_what_the_contracts_say(ground: Ground, engine: Engine, anvil: EmbeddedAnvil) -> None:
+def test_accounts_are_worth_what_the_contracts_say(
+    ground: Ground, engine: Engine, anvil: EmbeddedAnvil, tmp_path: Path
+) -> None:
     """Balance, equity and margin of accounts, from events and the contract's own price alone; and when it turns."""
     perp = Perpetual(ground)
     played(perp)
@@ -259,6 +270,27 @@ def test_accounts_are_worth_what_the_contracts_say(ground: Ground, engine: Engin
     assert assert_agreement(ground.other).drift_bound is None
     assert assert_agreement(ground.liquidator).unrealized_pnl_wad != 0
     assert not assert_agreement(ground.trader).is_liquidatable
+    file = tmp_path / "deployment.json"
+    file.write_text(json.dumps({"perp_v2": {name.split(".")[1]: value for name, value in values(perp).items()}}))
+    chain = ChainSettings(rpc_urls=(SecretStr(anvil.url),), protocol_files=(str(FILE),), deployment_file=str(file))
+    runtime = Runtime(Settings(_env_file=None, database_url=SecretStr(str(engine.url)), chain=chain))
+    with Session(engine) as session:
+        shown = show_checked(
+            check_health(
+                session,
+                protocol=None,
+                position=None,
+                account=bytes.fromhex(ground.trader[2:]),
+                market=None,
+                parts=runtime.perps,
+                clock=utc_now,
+            )
+        )
+    runtime.chain.providers.close()
+    (account,) = shown["accounts"]
+    assert (account["protocol"], account["user_address"]) == ("perpetual_v2", ground.trader.lower())
+    assert account["equity"] == wad_text(judged(ground.trader).equity_wad)
+    assert [one["health_reason"] for one in shown["positions"]] == ["cross_margin"]
     owed = 0
     for _ in range(40):
         perp.index_price(int(perp.feed.functions.price().call() // WAD) - 1)
