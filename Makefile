@@ -1,6 +1,6 @@
 # Watchkeeper on a bare machine: Python 3.11 to 3.13 and make. `make demo` shows it, `make up` starts it, `make test` tests it.
 .DEFAULT_GOAL := help
-.PHONY: help install demo up test faults faults-baseline fuzz lint audit doctor clean
+.PHONY: help install demo up test faults faults-baseline law fuzz lint audit doctor clean
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
@@ -39,6 +39,9 @@ faults: install ## The fault matrix: everything that can die does, under load; S
 
 faults-baseline: install ## The same faults on plain Celery, side by side with its hardened form; a comparison, ends with 0
 	@$(PY) -m tests.faults.baseline
+
+law: install ## A long walk of reorgs and crashes, each quiet point equal to a clean index; STEPS=2000 SEED=7
+	@WK_LAW_STEPS=$(or $(STEPS),2000) WK_LAW_SEED=$(SEED) $(PY) -m pytest tests/chain/test_law.py
 
 fuzz: install ## The API's document against the API, for longer: EXAMPLES=200 values an operation
 	@SCHEMATHESIS_EXAMPLES=$(or $(EXAMPLES),200) $(PY) -m pytest tests/security/test_document.py

@@ -13,7 +13,7 @@ import sys
 import click
 
 from tasks.commands.protocol import protocol
-from tasks.commands.shared import ROOT, OneSentence, run_folder, service, settings
+from tasks.commands.shared import ROOT, OneSentence, reached_engine, run_folder, service, settings
 from tasks.commands.signer import signer
 from tasks.commands.user import user
 
@@ -114,6 +114,18 @@ def dispatcher() -> None:
     service("tasks.dispatcher").serve(settings())
 
 
+@cli.command("price-stream")
+def price_stream() -> None:
+    """Follow Hermes' stream of prices."""
+    service("tasks.price_stream").serve(settings())
+
+
+@cli.command()
+def stream() -> None:
+    """Run one streaming process: SSE and WebSocket, by tickets of the API."""
+    service("tasks.stream").serve(settings())
+
+
 @cli.command()
 def flower() -> None:
     """Run Flower, for looking only and behind its login on every route."""
@@ -156,7 +168,30 @@ def index(
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["queue", "index", "decode", "rpc", "peers", "funding"]))
+@click.option("--protocol", "name", required=True, help="Its name: that of its file, without .toml.")
+@click.option("--from", "from_block", required=True, type=click.IntRange(0), help="First block, counted in.")
+@click.option("--to", "to_block", required=True, type=click.IntRange(0), help="Last block, counted in.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def replay(name: str, from_block: int, to_block: int, as_json: bool) -> None:
+    """Say what would have been liquidated in a range of blocks, and when, beside what was.
+
+    It goes by the recorded events and prices, and writes nothing. Its time grows with the protocol's events up to the
+    last block and the prices recorded in the range, its memory with the positions and these prices.
+    """
+    if to_block < from_block:
+        raise click.BadParameter("it ends before it starts", param_hint="--to")
+    read = settings()
+    reading = reached_engine(read).execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    context = service("tasks.runtime").Runtime(read)
+    module = service("app.perps.services.replay")
+    followed = service("app.perps.services.protocols").get_protocol(context.perps_protocols, name)
+    with service("sqlalchemy.orm").Session(reading) as session:
+        found = module.replay(session, followed, context.oracle.rules, from_block=from_block, to_block=to_block)
+    click.echo(json.dumps(module.show_replay(found)) if as_json else module.replay_text(found))
+
+
+@cli.command()
+@click.argument("name", type=click.Choice(["queue", "index", "decode", "rpc", "peers", "funding", "stream"]))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--only", multiple=True, help="One part of it; once for each.")
 @click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="Interleaved; medians are shown.")

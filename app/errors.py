@@ -7,5 +7,6 @@ from app.jobs import errors as _jobs
 from app.ops import errors as _ops
 from app.oracle import errors as _oracle
 from app.perps import errors as _perps
+from app.streaming import errors as _streaming
 
-__all__ = ["_accounts", "_chain", "_jobs", "_ops", "_oracle", "_perps", "catalogue"]
+__all__ = ["_accounts", "_chain", "_jobs", "_ops", "_oracle", "_perps", "_streaming", "catalogue"]

@@ -15,6 +15,7 @@ from app.chain.queries.gauges import GAUGES as CHAIN_GAUGES
 from app.chain.routes import BLUEPRINTS as CHAIN_BLUEPRINTS
 from app.chain.routes.edge import ChainEdge
 from app.chain.services.parts import load_protocols
+from app.chain.services.rehearsal import read
 from app.core.clock import utc_now
 from app.core.db import make_engine
 from app.core.failpoints import arm
@@ -35,13 +36,19 @@ from app.menu import MENU
 from app.ops.routes import BLUEPRINTS as OPS_BLUEPRINTS
 from app.ops.routes import OpsEdge
 from app.oracle.adapters import from_settings as oracle_from_settings
+from app.oracle.adapters.recent_updates import RecentUpdates
 from app.oracle.queries.gauges import GAUGES as ORACLE_GAUGES
 from app.oracle.routes import BLUEPRINTS as ORACLE_BLUEPRINTS
-from app.oracle.services.read import get_quotes
+from app.oracle.services.read import aggregate_quotes, get_quotes
+from app.oracle.services.transaction import latest_update
 from app.perps.queries.gauges import GAUGES as PERPS_GAUGES
 from app.perps.routes import BLUEPRINTS as PERPS_BLUEPRINTS
-from app.perps.services.parts import Seeing
+from app.perps.routes import PRICE_UPDATES
+from app.perps.services.parts import Building, Seeing
 from app.perps.services.protocols import perps_protocols
+from app.streaming.adapters import public_url, tickets_from_settings
+from app.streaming.routes import BLUEPRINTS as STREAMING_BLUEPRINTS
+from app.streaming.routes.tickets import StreamingEdge
 from config.logging import configure_logging
 from config.settings import Settings, load_settings
 
@@ -51,6 +58,7 @@ BLUEPRINTS = (
     *CHAIN_BLUEPRINTS,
     *ORACLE_BLUEPRINTS,
     *PERPS_BLUEPRINTS,
+    *STREAMING_BLUEPRINTS,
     *OPS_BLUEPRINTS,
 )
 GAUGES = (*JOBS_GAUGES, *CHAIN_GAUGES, *ORACLE_GAUGES, *PERPS_GAUGES)
@@ -77,8 +85,10 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
     broker = make_redis(settings.broker_url.get_secret_value())
     cache = make_redis(settings.cache_url.get_secret_value())
     token = settings.metrics_token
-    oracle = oracle_from_settings(settings.oracle, cache)
+    oracle = oracle_from_settings(settings.oracle, cache, chain_id=settings.chain.chain_id)
     protocols = load_protocols(settings.chain.protocol_files, settings.chain.deployment_file, os.environ)
+    perps = perps_protocols(protocols.values())
+    providers = chain_from_settings(settings.chain, attempts=1)
     return {
         "jobs": JobsEdge(
             menu=MENU,
@@ -91,12 +101,27 @@ def edges(settings: Settings, metrics: Metrics) -> dict[str, object]:
             callback_secret=settings.jobs.callback_secret.get_secret_value().encode(),
             allow_private_callbacks=settings.jobs.callback_allow_private,
         ),
-        "chain": ChainEdge(settings.chain.chain_id, chain_from_settings(settings.chain, attempts=1), protocols),
+        "chain": ChainEdge(settings.chain.chain_id, providers, protocols),
         "oracle": oracle,
         "perps": Seeing(
-            protocols=perps_protocols(protocols.values()),
-            quotes=lambda session, now: get_quotes(session, rules=oracle.rules, now=now, cache=oracle.cache),
+            protocols=perps,
+            quotes=lambda session, now: [
+                *get_quotes(session, rules=oracle.rules, now=now, cache=oracle.cache),
+                *aggregate_quotes(session, oracle.rules, now),
+            ],
         ),
+        "perps_building": Building(
+            protocols=perps,
+            rules=oracle.rules,
+            update=RecentUpdates(
+                lambda feeds: latest_update(
+                    oracle.source, feeds, trust=oracle.trust, window=oracle.window, clock=utc_now
+                ),
+                settings.oracle.update_cache_seconds,
+            ),
+            read=lambda call: read(providers.pinned(), call),
+        ),
+        "streaming": StreamingEdge(tickets_from_settings(settings), public_url(settings), settings.stream.max_topics),
         "ops": OpsEdge(
             broker=broker,
             cache=cache,
@@ -132,5 +157,5 @@ def shell_of(settings: Settings) -> Shell:
         max_body_bytes=http.max_body_bytes,
         address_limit=http.ip_limit,
         principal_limit=http.key_limit,
-        named_limits={"sign_in": http.login_limit},
+        named_limits={"sign_in": http.login_limit, PRICE_UPDATES: http.update_limit},
     )

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
 from app.chain.types.blocks import ContractSet
-from app.oracle.types import Action, ActionRule, Rules
+from app.oracle.types.prices import Action, ActionRule, Rules
 from app.perps.services.slots import Settled, settle_next
 from app.perps.types.protocol import PerpsProtocol, PerpsSection
 from app.perps.types.vocabulary import KINDS, NUMBERS, TERMS, Kind

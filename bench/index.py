@@ -16,14 +16,17 @@ from bench.index_chain import BenchChain, chain_with, compiled
 from bench.index_live import live
 from bench.index_start import seconds_to_first_request
 from bench.machine import describe
+from bench.reorgs import reorgs
 from bench.report import Report, Row, compared
 from bench.stand import OURS, PLAIN, ROOT, Stand, standing
 
 STARTS = 5
 EVENTS, BLOCKS = 200_000, 4_000
-PARTS = ("index", "live", "growth", "fold")
-TABLES = "chain_events, chain_headers, chain_cursors, chain_alarms"
-PERPS_TABLES = "perps_markets, perps_positions"
+PARTS = ("index", "live", "growth", "fold", "reorgs")
+TABLES = (
+    "chain_events, chain_headers, chain_cursors, chain_alarms, perps_markets, perps_positions, perps_folded_events,"
+    " perps_funding_rates, perps_liquidations"
+)
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,17 @@ class Sides:
 
     def ours(self, *, folds: bool = False, last: int | None = None) -> Took:
         """`manage.py index` from nothing to `last`, or to the head."""
-        self.stand.sql(OURS, f"TRUNCATE {TABLES} CASCADE")
+        self.empty()
         command = self.command(self.folded if folds else self.plain)
         took = run(
             [*command, *([] if last is None else ["--to", str(last)])], DATABASE_URL=self.stand.postgres.url(OURS)
         )
         expect(json.loads(took.output)["rows"], self.events(last) + (folds and last is None))
         return took
+
+    def empty(self) -> None:
+        """Ours begins with nothing."""
+        self.stand.sql(OURS, f"TRUNCATE {TABLES} CASCADE")
 
     def command(self, file: Path) -> list[str]:
         """Ours, for a protocol file."""
@@ -169,8 +176,13 @@ def _rows(sides: Sides, parts: Sequence[str], runs: int, progress: Callable[[str
         folded = [sides.ours(folds=True).less(start[-1]) for _ in range(min(runs, 2))]
         apart = [took.wall_seconds - one.wall_seconds for took, one in zip(folded, ours, strict=False)]
         rows.append(Row(metric="folding the events into positions, wall s more", ours=min(apart)))
-    if "live" in parts:  # the last: it adds events
+    if "live" in parts:  # among the last: it adds events
         progress("index: at the head")
         sides.ours()
         rows += live(sides.stand, sides.chain, sides.command(sides.plain))
+    if "reorgs" in parts:  # the last: it changes the chain
+        progress("index: reorgs")
+        sides.empty()
+        run(sides.command(sides.folded), DATABASE_URL=sides.stand.postgres.url(OURS))
+        rows += reorgs(sides.stand, sides.chain, sides.command(sides.folded))
     return rows

@@ -187,7 +187,16 @@ def _filled(node: EmbeddedAnvil, events: int, blocks: int, progress: Callable[[s
 
 def emit(hand: Hand, address: str, first: int, times: int) -> dict[str, Any]:
     """A block with so many positions opened; the receipt."""
-    return hand.send(f"0x{_selector('open(uint256,uint256)')}{first:064x}{times:064x}", address)
+    return hand.send(_opening(first, times), address)
+
+
+def opening(hand: Hand, address: str, first: int, times: int) -> dict[str, str]:
+    """A transaction that opens so many positions."""
+    return {"from": hand.account, "to": address, "data": _opening(first, times), "gas": GAS}
+
+
+def _opening(first: int, times: int) -> str:
+    return f"0x{_selector('open(uint256,uint256)')}{first:064x}{times:064x}"
 
 
 def _selector(signature: str) -> str:

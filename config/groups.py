@@ -6,15 +6,12 @@ import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AwareDatetime, Field, SecretStr, field_validator, model_validator
+
+from config.group import Group
+from config.oracle import AggregationSettings, SequencerSettings, SourcesSettings
 
 DEVELOPMENT_SECRET = "development-only-secret-not-for-production"  # noqa: S105 - refused in production
-
-
-class Group(BaseModel):
-    """A group of settings; frozen, and a misspelt name is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class HttpSettings(Group):
@@ -33,6 +30,7 @@ class HttpSettings(Group):
     ip_limit: str = Field("300 per minute", description="requests per address, before authentication")
     key_limit: str = Field("1200 per minute", description="requests per principal, after authentication")
     login_limit: str = Field("10 per minute", description="sign-in attempts per address")
+    update_limit: str = Field("60 per minute", description="price updates and built transactions per principal")
     wait_max_seconds: int = Field(30, ge=1, description="the most `Prefer: wait` is honoured")
 
 
@@ -61,7 +59,7 @@ class JobsSettings(Group):
     maintenance_seconds: float = Field(1.0, ge=0.1, description="rescue, expiry, archive: once in this time")
     max_queued: int = Field(200_000, ge=1, description="jobs that wait in a queue; beyond it clients are told to wait")
     archive_after_seconds: float = Field(3600.0, ge=0.0, description="an ended job then leaves the live table")
-    archive_keep_days: int = Field(90, ge=1, description="ended jobs, slots and events are kept so long")
+    archive_keep_days: int = Field(90, ge=1, description="ended jobs, slots, events and audits are kept so long")
     key_keep_hours: int = Field(24, ge=1, description="how long an Idempotency-Key is remembered")
     max_crashes: int = Field(10, ge=1, description="expired leases after which a job is called poison")
     bulk_size: int = Field(50, ge=1, description="jobs of a bulk kind in one message")
@@ -85,6 +83,7 @@ class ChainSettings(Group):
     max_range_blocks: int = Field(1000, ge=1, description="the most blocks one log request asks for")
     blooms: bool = Field(True, description="off where the chain's headers hold no filters of their logs")
     receipts: bool = Field(True, description="off where receipt roots are not computed as Ethereum does")
+    header_hashes: bool = Field(True, description="off where block hashes are not computed as Ethereum does")
     head_checks_per_1000_blocks: int = Field(1000, ge=0, description="calls that prove blocks not yet final, at most")
     final_checks_per_1000_blocks: int = Field(100, ge=0, description="calls that check final blocks, at most")
     provider_max_failures: int = Field(3, ge=1, description="in a row, until other providers are preferred")
@@ -121,6 +120,10 @@ class PriceRule(Group):
 
     max_age_seconds: int | None = Field(60, ge=1, description="an older price will not do")
     max_confidence_bps: int | None = Field(200, ge=1, description="nor one with a wider interval, of the price")
+    max_deviation_bps: int | None = Field(
+        200, ge=1, description="nor one further from the aggregate, where there is one"
+    )
+    max_average_multiple: int | None = Field(None, ge=2, description="nor one so many times its moving average")
 
 
 class FundingPriceRule(PriceRule):
@@ -134,6 +137,10 @@ class LiquidatePriceRule(PriceRule):
 
     max_age_seconds: int | None = Field(300, ge=1, description="an older price will not do")
     max_confidence_bps: int | None = Field(None, ge=1, description="nor one with a wider interval, of the price")
+    max_deviation_bps: int | None = Field(
+        None, ge=1, description="nor one further from the aggregate, where there is one"
+    )
+    max_average_multiple: int | None = Field(5, ge=2, description="nor one so many times its moving average")
 
 
 class OracleSettings(Group):
@@ -156,14 +163,21 @@ class OracleSettings(Group):
         pattern=r"^[0-9a-fA-F]{64}$",
         description="who sends them there",
     )
+    stream: bool = Field(True, description="also follow Hermes' stream, in a process of its own")
+    stream_silence_seconds: float = Field(15.0, gt=0, description="without an update for so long it is given up")
+    stream_record_seconds: float = Field(1.0, ge=0, description="of what it brings, one update in this time is kept")
     max_age_seconds: int = Field(60, ge=1, description="an update older than this is neither recorded nor sent")
     max_future_seconds: int = Field(5, ge=0, description="how far ahead of our clock an update may be")
     open: PriceRule = PriceRule()
     margin: PriceRule = PriceRule()
     liquidate: LiquidatePriceRule = LiquidatePriceRule()
     funding: FundingPriceRule = FundingPriceRule()
+    update_cache_seconds: float = Field(1.0, ge=0, description="how long update data given to clients is shared")
     cache_seconds: int = Field(10, ge=0, description="how long a read may come from the cache; 0 turns it off")
     history_months: int = Field(24, ge=1, description="whole months of price history that are kept")
+    sequencer: SequencerSettings = SequencerSettings()
+    sources: SourcesSettings = SourcesSettings()
+    aggregation: AggregationSettings = AggregationSettings()
 
     @model_validator(mode="after")
     def _quorum_within_the_set(self) -> OracleSettings:
@@ -177,13 +191,14 @@ class PerpsSettings(Group):
 
     index_seconds: int = Field(5, ge=1, description="between two readings of the chain's head")
     price_seconds: int = Field(10, ge=1, description="between two refreshes of the prices")
-    scan_seconds: int = Field(10, ge=1, description="between two searches for what can be liquidated")
+    scan_seconds: int = Field(10, ge=1, description="between two searches for what can be liquidated or executed")
     funding_seconds: int = Field(3600, ge=10, description="between two settlements of a market's funding")
     max_liquidations_per_scan: int = Field(50, ge=1, description="started by one search; the worst first")
+    max_orders_per_scan: int = Field(50, ge=1, description="executed by one search; those that close first")
     native_feed: str | None = Field(
         "ETH/USD", description="price of the coin that pays for gas; unset: bonuses are not held against costs"
     )
-    min_profit_usd: Decimal = Field(Decimal(0), description="what a liquidation's bonus must leave; may be negative")
+    min_profit_usd: Decimal = Field(Decimal(0), description="what a bonus or fee must leave; may be negative")
     gas_ceiling: int = Field(1_500_000, ge=21_000, description="a call of ours that needs more gas is not sent")
 
 
@@ -204,6 +219,25 @@ class FlowerSettings(Group):
         if not re.fullmatch(r"[ -~]+", value.get_secret_value()):
             raise ValueError("must be printable ASCII, and not empty")
         return value
+
+
+class StreamSettings(Group):
+    """The `stream` role: SSE and WebSocket."""
+
+    host: str = Field("127.0.0.1", description="the address it listens on")
+    port: int = Field(8001, ge=1, le=65535, description="its port")
+    public_url: str | None = Field(
+        None, pattern=r"^https?://[^\s?#]+$", description="where clients reach it; unset: `http://` host and port"
+    )
+    keep_events: int = Field(50_000, ge=100, description="events that a cut client can go on from")
+    ticket_seconds: int = Field(30, ge=1, le=60, description="how long a ticket may wait to be used")
+    max_connections: int = Field(5_000, ge=1, description="at once in one process")
+    max_per_principal: int = Field(20, ge=1, description="of them for one principal")
+    max_topics: int = Field(50, ge=1, description="in one ticket")
+    max_message_bytes: int = Field(1_024, ge=64, description="a longer message from a client ends its connection")
+    queue_events: int = Field(2_048, ge=16, description="events that a slow reader may be behind, before it is cut")
+    heartbeat_seconds: float = Field(15.0, gt=0, description="between two signs of life")
+    close_seconds: float = Field(5.0, gt=0, description="to tell a client why it is cut, or that the process ends")
 
 
 class FailpointSettings(Group):

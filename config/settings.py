@@ -23,6 +23,7 @@ from config.groups import (
     JobsSettings,
     OracleSettings,
     PerpsSettings,
+    StreamSettings,
 )
 
 ENV_FILE = os.environ.get("ENV_FILE", ".env")
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     oracle: OracleSettings = OracleSettings()
     perps: PerpsSettings = PerpsSettings()
     flower: FlowerSettings = FlowerSettings()
+    stream: StreamSettings = StreamSettings()
     failpoint: FailpointSettings = FailpointSettings()
 
     @field_validator("database_url")

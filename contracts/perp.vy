@@ -2,8 +2,12 @@
 # pragma nonreentrancy on
 """
 @title A perpetual exchange
-@notice Isolated margin, one position an id, opened and closed whole. Traders win from and lose to one pool; funding
-        goes from the crowded side to the other. Prices come from Pyth, inside the transaction that uses them.
+@notice Isolated margin, one position an id. Traders win from and lose to one pool; funding goes from the crowded
+        side to the other. Prices come from Pyth, inside the transaction that uses them.
+
+        Conditional orders wait here with their collateral and their keeper's fee, and anyone may execute one whose
+        price has come: limit orders open or increase a position, stop-loss and take-profit orders close one or a
+        part of it.
 
         Units. Every amount, size, price and rate is a wad (1e18) integer: sizes in whole units of the base token,
         prices in quote a unit of base, collateral and payments in quote, rates as fractions (funding: a second).
@@ -61,7 +65,21 @@ struct Position:
     size: uint256                         # zero: there is no such position (any more)
     collateral: uint256
     entry_price: uint256
-    entry_funding_index: int256           # its side's index when it opened; never rewritten
+    entry_funding_index: int256           # its side's index when it opened; averaged with the size when it grows
+
+# What waits for a price. Its position's market and side, or for a new position its own.
+struct Order:
+    owner: address
+    kind: uint8                           # LIMIT, STOP_LOSS or TAKE_PROFIT; zero: there is no such order (any more)
+    market_id: uint256
+    is_long: bool
+    position_id: uint256                  # zero: a limit order that opens one
+    size: uint256                         # of a closing order: more than the position has means all of it
+    collateral: uint256                   # held here until then; nothing for a closing order
+    trigger_price: uint256
+    acceptable_price: uint256             # a buyer's highest price, a seller's lowest
+    execution_fee: uint256                # held here, for whoever executes it
+    expires_at: uint256                   # zero: never
 
 # A price ready for use: wad, checked to be positive and in range.
 struct Quote:
@@ -136,6 +154,34 @@ event PositionClosed:
     fee: uint256
     payout: uint256
 
+# A part of a position is closed as if it were one of its own; `size` and `collateral` are that part's, and are gone.
+# payout = collateral + realized_pnl - funding_paid - fee
+event PositionDecreased:
+    position_id: indexed(uint256)
+    owner: indexed(address)
+    market_id: indexed(uint256)
+    is_long: bool
+    exit_price: uint256
+    size: uint256
+    collateral: uint256
+    realized_pnl: int256
+    funding_paid: int256
+    fee: uint256
+    payout: uint256
+
+# What the position is after it: price and index are averages by size, rounded against the trader.
+event PositionIncreased:
+    position_id: indexed(uint256)
+    owner: indexed(address)
+    market_id: indexed(uint256)
+    is_long: bool
+    price: uint256             # of what was added
+    size: uint256
+    collateral: uint256
+    entry_price: uint256
+    entry_funding_index: int256
+    fee: uint256
+
 # equity = collateral + realized_pnl - funding_paid; bad_debt is its negative part
 event PositionLiquidated:
     position_id: indexed(uint256)
@@ -171,6 +217,35 @@ event FundingSettled:
     elapsed_seconds: uint256
     settled_at: uint256
 
+event OrderPlaced:
+    order_id: indexed(uint256)
+    owner: indexed(address)
+    market_id: indexed(uint256)
+    kind: uint8
+    is_long: bool
+    position_id: uint256
+    size: uint256
+    collateral: uint256
+    trigger_price: uint256
+    acceptable_price: uint256
+    execution_fee: uint256
+    expires_at: uint256
+
+event OrderCancelled:
+    order_id: indexed(uint256)
+    owner: indexed(address)
+    market_id: indexed(uint256)
+
+event OrderExecuted:
+    order_id: indexed(uint256)
+    owner: indexed(address)
+    market_id: indexed(uint256)
+    position_id: uint256       # the new one, where it opened one
+    keeper: address
+    price: uint256
+    size: uint256              # what was really bought or sold
+    execution_fee: uint256
+
 event PoolDeposited:
     sender: indexed(address)
     amount: uint256
@@ -193,6 +268,10 @@ MAX_FEE_RATE: constant(uint256) = 10**17
 MAX_FUNDING_RATE: constant(uint256) = 10**14
 # A shorter age could never be met, and then the rule could never be changed: changing it needs a price.
 MIN_PRICE_AGE: constant(uint256) = 5
+# Kinds of orders.
+LIMIT: constant(uint8) = 1
+STOP_LOSS: constant(uint8) = 2
+TAKE_PROFIT: constant(uint8) = 3
 
 OWNER: immutable(address)
 TOKEN: immutable(IERC20)
@@ -202,11 +281,14 @@ paused: public(bool)
 # Ids count from 1, so that zero means none and an indexer walks them without a list. The symbol carries the name.
 market_count: public(uint256)
 position_count: public(uint256)
+order_count: public(uint256)
 markets: public(HashMap[uint256, Market])
 positions: public(HashMap[uint256, Position])
+orders: public(HashMap[uint256, Order])
 pool: public(uint256)
 insurance: public(uint256)
 total_collateral: public(uint256)
+escrow: public(uint256)  # what the waiting orders hold: collateral and fees
 
 
 @deploy
@@ -295,7 +377,7 @@ def update_market(market_id: uint256, parameters: MarketParameters, update_data:
 def set_paused(paused: bool):
     """
     @notice A pause stops what adds risk: opening and withdrawing. Adding collateral, closing, liquidating and
-            settling go on, so that nobody's money is shut in.
+            settling go on, so that nobody's money is shut in. Of the orders, those that close go on too.
     """
     self._only_owner()
     self.paused = paused
@@ -345,48 +427,14 @@ def open(
     """
     assert not self.paused, "paused"
     self._only_known_market(market_id)
-    assert size > 0, "zero size"
-    assert size <= MAX_SIZE, "size too large"
+    self._only_size(size)
     self._update_prices(update_data)
     quote: Quote = self._fresh_quote(market_id)
     self._accrue_funding(market_id, quote.price)
     self._only_confident(market_id, quote)
     self._only_within(is_long, quote.price, price_limit)
-
-    fee: uint256 = self._charge(size, quote.price, self.markets[market_id].parameters.open_fee_rate)
-    assert collateral > fee, "collateral below fee"
-    held: uint256 = collateral - fee
-    # The parameters keep the initial margin above the maintenance margin and the bonus, so this one check is both.
-    assert held >= self._initial_margin(market_id, size, quote.price), "leverage"
-
-    self.position_count += 1
-    position_id: uint256 = self.position_count
-    index: int256 = self._index_of(market_id, is_long)
-    self.positions[position_id] = Position(
-        owner=msg.sender,
-        market_id=market_id,
-        is_long=is_long,
-        size=size,
-        collateral=held,
-        entry_price=quote.price,
-        entry_funding_index=index,
-    )
-    self._add_interest(market_id, is_long, size)
-    self.total_collateral += held
-    self.pool += fee
+    position_id: uint256 = self._open(msg.sender, market_id, is_long, size, collateral, quote)
     self._take(collateral)
-    log PositionOpened(
-        position_id=position_id,
-        owner=msg.sender,
-        market_id=market_id,
-        is_long=is_long,
-        size=size,
-        entry_price=quote.price,
-        collateral=held,
-        fee=fee,
-        entry_funding_index=index,
-        price_publish_time=quote.publish_time,
-    )
     return position_id
 
 
@@ -444,29 +492,103 @@ def close(position_id: uint256, price_limit: uint256, update_data: DynArray[Byte
     quote: Quote = self._fresh_quote(position.market_id)
     self._accrue_funding(position.market_id, quote.price)
     self._only_within(not position.is_long, quote.price, price_limit)
+    return self._close(position_id, position, position.size, quote.price)
 
-    valuation: Valuation = self._value(position, quote.price)
-    fee: uint256 = self._charge(
-        position.size, quote.price, self.markets[position.market_id].parameters.close_fee_rate
+
+# ---------------------------------------------------------------- conditional orders
+
+@external
+def place_limit_order(
+    market_id: uint256,
+    is_long: bool,
+    position_id: uint256,
+    size: uint256,
+    collateral: uint256,
+    trigger_price: uint256,
+    acceptable_price: uint256,
+    execution_fee: uint256,
+    expires_at: uint256,
+) -> uint256:
+    """
+    @notice Have a position opened (`position_id` zero), or one of the caller's own increased, once the price is at or
+            below the trigger for a long, at or above it for a short. Returns the order's id.
+    @param collateral Held until then together with the fee; the opening fee is taken out of it.
+    @param acceptable_price A long is not bought above it, a short not sold below it.
+    @param expires_at The last second it may be executed in; zero: it waits for good.
+    """
+    assert not self.paused, "paused"
+    self._only_known_market(market_id)
+    if position_id > 0:
+        position: Position = self.positions[position_id]
+        assert position.size > 0, "no position"
+        assert position.owner == msg.sender, "not owner"
+        assert position.market_id == market_id and position.is_long == is_long, "another side"
+    return self._place(
+        Order(
+            owner=msg.sender,
+            kind=LIMIT,
+            market_id=market_id,
+            is_long=is_long,
+            position_id=position_id,
+            size=size,
+            collateral=collateral,
+            trigger_price=trigger_price,
+            acceptable_price=acceptable_price,
+            execution_fee=execution_fee,
+            expires_at=expires_at,
+        )
     )
-    assert valuation.equity >= convert(fee, int256), "insolvent"
-    payout: uint256 = convert(valuation.equity, uint256) - fee
-    self._remove(position_id, position)
-    self._settle_with_pool(position.collateral, payout)
-    self._give(position.owner, payout)
-    log PositionClosed(
-        position_id=position_id,
-        owner=position.owner,
-        market_id=position.market_id,
-        is_long=position.is_long,
-        exit_price=quote.price,
-        size=position.size,
-        realized_pnl=valuation.pnl,
-        funding_paid=valuation.funding,
-        fee=fee,
-        payout=payout,
+
+
+@external
+def place_closing_order(
+    kind: uint8,
+    position_id: uint256,
+    size: uint256,
+    trigger_price: uint256,
+    acceptable_price: uint256,
+    execution_fee: uint256,
+    expires_at: uint256,
+) -> uint256:
+    """
+    @notice Have a position of the caller's own closed, or `size` of it, by a stop-loss (kind 2) or a take-profit
+            (kind 3). Returns the order's id.
+    @param size What to close; more than the position has by then means all of it.
+    @param acceptable_price A long is not sold below it, a short not bought back above it.
+    """
+    position: Position = self.positions[position_id]
+    assert position.size > 0, "no position"
+    assert position.owner == msg.sender, "not owner"
+    assert kind == STOP_LOSS or kind == TAKE_PROFIT, "kind"
+    return self._place(
+        Order(
+            owner=msg.sender,
+            kind=kind,
+            market_id=position.market_id,
+            is_long=position.is_long,
+            position_id=position_id,
+            size=size,
+            collateral=0,
+            trigger_price=trigger_price,
+            acceptable_price=acceptable_price,
+            execution_fee=execution_fee,
+            expires_at=expires_at,
+        )
     )
-    return payout
+
+
+@external
+def cancel_order(order_id: uint256):
+    """
+    @notice Take back an order of the caller's own, at any time, with all that it holds. The order of a position that
+            has ended, and one that has expired, can only be taken back.
+    """
+    order: Order = self.orders[order_id]
+    assert order.kind > 0, "no order"
+    assert order.owner == msg.sender, "not owner"
+    self._forget_order(order_id, order)
+    self._give(msg.sender, order.collateral + order.execution_fee)
+    log OrderCancelled(order_id=order_id, owner=order.owner, market_id=order.market_id)
 
 
 # ---------------------------------------------------------------- keepers
@@ -515,6 +637,50 @@ def liquidate(position_id: uint256, update_data: DynArray[Bytes[4096], 8]) -> ui
 
 @external
 @payable
+def execute_order(order_id: uint256, update_data: DynArray[Bytes[4096], 8]) -> uint256:
+    """
+    @notice Execute an order whose price has come; returns the fee paid to the caller. Anyone may call.
+    """
+    order: Order = self.orders[order_id]
+    assert order.kind > 0, "no order"
+    assert order.expires_at == 0 or block.timestamp <= order.expires_at, "expired"
+    position: Position = self.positions[order.position_id]
+    assert order.position_id == 0 or position.size > 0, "no position"
+    self._update_prices(update_data)
+    quote: Quote = self._fresh_quote(order.market_id)
+    self._accrue_funding(order.market_id, quote.price)
+    assert self._is_triggered(order, quote), "not triggered"
+    self._only_within(self._buys(order), quote.price, order.acceptable_price)
+
+    self._forget_order(order_id, order)
+    position_id: uint256 = order.position_id
+    size: uint256 = order.size
+    if order.kind == LIMIT:
+        assert not self.paused, "paused"
+        self._only_confident(order.market_id, quote)
+        if position_id > 0:
+            self._increase(position_id, position, size, order.collateral, quote.price)
+        else:
+            position_id = self._open(order.owner, order.market_id, order.is_long, size, order.collateral, quote)
+    else:
+        size = min(size, position.size)
+        self._close(position_id, position, size, quote.price)
+    self._give(msg.sender, order.execution_fee)
+    log OrderExecuted(
+        order_id=order_id,
+        owner=order.owner,
+        market_id=order.market_id,
+        position_id=position_id,
+        keeper=msg.sender,
+        price=quote.price,
+        size=size,
+        execution_fee=order.execution_fee,
+    )
+    return order.execution_fee
+
+
+@external
+@payable
 def settle_funding(market_id: uint256, update_data: DynArray[Bytes[4096], 8]):
     """
     @notice Accrue a market's funding up to this second; anyone may call.
@@ -548,9 +714,10 @@ def pyth() -> address:
 @view
 def accounted_balance() -> uint256:
     """
-    @notice What this contract's token balance must be: the pool, the insurance and all open positions' collateral.
+    @notice What this contract's token balance must be: the pool, the insurance, all open positions' collateral
+            and what the waiting orders hold.
     """
-    return self.pool + self.insurance + self.total_collateral
+    return self.pool + self.insurance + self.total_collateral + self.escrow
 
 
 @external
@@ -772,6 +939,191 @@ def _charge(size: uint256, price: uint256, rate: uint256) -> uint256:
     return self._divide_up(size * price * rate, WAD * WAD)
 
 
+# ---------------------------------------------------------------- positions made, grown and ended
+
+@internal
+def _open(
+    owner: address, market_id: uint256, is_long: bool, size: uint256, collateral: uint256, quote: Quote
+) -> uint256:
+    # The collateral is here already, or is taken by the caller.
+    fee: uint256 = self._charge(size, quote.price, self.markets[market_id].parameters.open_fee_rate)
+    assert collateral > fee, "collateral below fee"
+    held: uint256 = collateral - fee
+    # The parameters keep the initial margin above the maintenance margin and the bonus, so this one check is both.
+    assert held >= self._initial_margin(market_id, size, quote.price), "leverage"
+
+    self.position_count += 1
+    position_id: uint256 = self.position_count
+    index: int256 = self._index_of(market_id, is_long)
+    self.positions[position_id] = Position(
+        owner=owner,
+        market_id=market_id,
+        is_long=is_long,
+        size=size,
+        collateral=held,
+        entry_price=quote.price,
+        entry_funding_index=index,
+    )
+    self._add_interest(market_id, is_long, size)
+    self.total_collateral += held
+    self.pool += fee
+    log PositionOpened(
+        position_id=position_id,
+        owner=owner,
+        market_id=market_id,
+        is_long=is_long,
+        size=size,
+        entry_price=quote.price,
+        collateral=held,
+        fee=fee,
+        entry_funding_index=index,
+        price_publish_time=quote.publish_time,
+    )
+    return position_id
+
+
+@internal
+def _increase(position_id: uint256, position: Position, size: uint256, collateral: uint256, price: uint256):
+    # As if the addition were a position of its own and the two became one.
+    fee: uint256 = self._charge(size, price, self.markets[position.market_id].parameters.open_fee_rate)
+    assert collateral >= fee, "collateral below fee"
+    held: uint256 = collateral - fee
+    total: uint256 = position.size + size
+    self._only_size(total)
+    grown: Position = position
+    grown.size = total
+    grown.collateral += held
+    cost: uint256 = position.size * position.entry_price + size * price
+    grown.entry_price = self._divide_up(cost, total) if position.is_long else cost // total
+    grown.entry_funding_index = self._divide_down(
+        convert(position.size, int256) * position.entry_funding_index
+        + convert(size, int256) * self._index_of(position.market_id, position.is_long),
+        convert(total, int256),
+    )
+    margin: uint256 = self._initial_margin(position.market_id, total, price)
+    assert self._value(grown, price).equity >= convert(margin, int256), "leverage"
+
+    self.positions[position_id] = grown
+    self._add_interest(position.market_id, position.is_long, size)
+    self.total_collateral += held
+    self.pool += fee
+    log PositionIncreased(
+        position_id=position_id,
+        owner=position.owner,
+        market_id=position.market_id,
+        is_long=position.is_long,
+        price=price,
+        size=total,
+        collateral=grown.collateral,
+        entry_price=grown.entry_price,
+        entry_funding_index=grown.entry_funding_index,
+        fee=fee,
+    )
+
+
+@internal
+def _close(position_id: uint256, position: Position, size: uint256, price: uint256) -> uint256:
+    # A part takes its share of the collateral with it, rounded down; what stays is no more leveraged than before.
+    part: Position = position
+    part.size = size
+    part.collateral = position.collateral * size // position.size
+    valuation: Valuation = self._value(part, price)
+    fee: uint256 = self._charge(size, price, self.markets[position.market_id].parameters.close_fee_rate)
+    assert valuation.equity >= convert(fee, int256), "insolvent"
+    payout: uint256 = convert(valuation.equity, uint256) - fee
+    self._remove(position_id, part)
+    if size < position.size:
+        self.positions[position_id] = position
+        self.positions[position_id].size = position.size - size
+        self.positions[position_id].collateral = position.collateral - part.collateral
+    self._settle_with_pool(part.collateral, payout)
+    self._give(position.owner, payout)
+    if size == position.size:
+        log PositionClosed(
+            position_id=position_id,
+            owner=position.owner,
+            market_id=position.market_id,
+            is_long=position.is_long,
+            exit_price=price,
+            size=size,
+            realized_pnl=valuation.pnl,
+            funding_paid=valuation.funding,
+            fee=fee,
+            payout=payout,
+        )
+        return payout
+    log PositionDecreased(
+        position_id=position_id,
+        owner=position.owner,
+        market_id=position.market_id,
+        is_long=position.is_long,
+        exit_price=price,
+        size=size,
+        collateral=part.collateral,
+        realized_pnl=valuation.pnl,
+        funding_paid=valuation.funding,
+        fee=fee,
+        payout=payout,
+    )
+    return payout
+
+
+# ---------------------------------------------------------------- orders
+
+@internal
+def _place(order: Order) -> uint256:
+    self._only_size(order.size)
+    assert order.trigger_price > 0, "trigger price"
+    assert order.expires_at == 0 or order.expires_at > block.timestamp, "expired"
+    self.order_count += 1
+    order_id: uint256 = self.order_count
+    self.orders[order_id] = order
+    held: uint256 = order.collateral + order.execution_fee
+    self.escrow += held
+    if held > 0:
+        self._take(held)
+    log OrderPlaced(
+        order_id=order_id,
+        owner=order.owner,
+        market_id=order.market_id,
+        kind=order.kind,
+        is_long=order.is_long,
+        position_id=order.position_id,
+        size=order.size,
+        collateral=order.collateral,
+        trigger_price=order.trigger_price,
+        acceptable_price=order.acceptable_price,
+        execution_fee=order.execution_fee,
+        expires_at=order.expires_at,
+    )
+    return order_id
+
+
+@internal
+def _forget_order(order_id: uint256, order: Order):
+    self.orders[order_id] = empty(Order)
+    self.escrow -= order.collateral + order.execution_fee
+
+
+@internal
+@pure
+def _buys(order: Order) -> bool:
+    # Opening a long and closing a short buy; the other two sell.
+    return (order.kind == LIMIT) == order.is_long
+
+
+@internal
+@pure
+def _is_triggered(order: Order, quote: Quote) -> bool:
+    # By the end of the price's interval that is worse for the trader: a buyer's highest, a seller's lowest.
+    price: uint256 = quote.price - min(quote.confidence, quote.price)
+    if self._buys(order):
+        price = quote.price + quote.confidence
+    # A long is bought low, stopped low and gains high; a short the other way round.
+    waits_below: bool = order.is_long if order.kind != TAKE_PROFIT else not order.is_long
+    return price <= order.trigger_price if waits_below else price >= order.trigger_price
+
+
 # ---------------------------------------------------------------- the books
 
 @internal
@@ -869,6 +1221,13 @@ def _only_within(buys: bool, price: uint256, limit: uint256):
 
 @internal
 @pure
+def _only_size(size: uint256):
+    assert size > 0, "zero size"
+    assert size <= MAX_SIZE, "size too large"
+
+
+@internal
+@pure
 def _check_parameters(p: MarketParameters):
     assert p.max_leverage >= WAD and p.max_leverage <= MAX_LEVERAGE, "max leverage"
     assert p.maintenance_margin_rate > 0 and max(p.maintenance_margin_rate, p.liquidation_fee_rate) < WAD, "margin rates"
@@ -891,3 +1250,13 @@ def _magnitude(x: int256) -> uint256:
 @pure
 def _divide_up(numerator: uint256, denominator: uint256) -> uint256:
     return (numerator + denominator - 1) // denominator
+
+
+@internal
+@pure
+def _divide_down(numerator: int256, denominator: int256) -> int256:
+    # Towards minus infinity; the denominator is positive. Vyper's // goes towards zero.
+    quotient: int256 = numerator // denominator
+    if numerator < 0 and quotient * denominator != numerator:
+        quotient -= 1
+    return quotient

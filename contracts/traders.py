@@ -14,6 +14,9 @@ from contracts.prices import Prices
 
 NO_LIMIT_UP = 2**256 - 1
 NO_LIMIT_DOWN = 0
+STOP_LOSS, TAKE_PROFIT = 2, 3
+"""The contract's kinds of closing orders."""
+
 UPDATE_FEE_WEI = 10
 """More than any update costs; the exchange gives back what is over."""
 
@@ -98,6 +101,14 @@ class Trader:
         data = [self.exchange.prices.latest(_PRICE_IDS[symbol]).data]
         limit = NO_LIMIT_DOWN if is_long else NO_LIMIT_UP
         return self.exchange.perp.send(self.address, "close", position_id, limit, data, value_wei=UPDATE_FEE_WEI)
+
+    def place_closing(
+        self, kind: int, position_id: int, *, is_long: bool, size_wad: int, trigger_wad: int, fee_wad: int
+    ) -> str:
+        """Have a position of one's own closed, or a part of it, by a stop-loss or a take-profit, at any price then."""
+        limit = NO_LIMIT_DOWN if is_long else NO_LIMIT_UP
+        terms = (kind, position_id, size_wad, trigger_wad, limit, fee_wad, 0)
+        return self.exchange.perp.send(self.address, "place_closing_order", *terms)
 
 
 def traders(exchange: Exchange, count: int) -> list[Trader]:

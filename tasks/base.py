@@ -18,6 +18,7 @@ from celery import Task
 from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
+from app.core.events import TOLD
 from app.core.failpoints import failpoint
 from app.core.http.schema import shared
 from app.core.logging import get_logger
@@ -214,3 +215,5 @@ def commit(context: Runtime, session: Session, ended: Sequence[tuple[JobRun, Out
     failpoint("worker.finish.written")
     session.commit()
     failpoint("worker.finish.after")
+    if session.info.pop(TOLD, False):
+        context.waker.wake()

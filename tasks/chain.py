@@ -6,10 +6,11 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from app.chain.jobs import AUDIT_RANGES, BACKFILL, INDEX_HEAD, WATCH_TRANSACTIONS
+from app.chain.jobs import AUDIT_RANGES, BACKFILL, INDEX_HEAD, PLAN_BACKFILL, WATCH_TRANSACTIONS
 from app.chain.services.alarms import record_alarm
 from app.chain.services.audit import audit
 from app.chain.services.backfill import backfill
+from app.chain.services.backfill_run import take_further
 from app.chain.services.indexer import index
 from app.chain.services.providers import pinned
 from app.chain.services.watcher import watch
@@ -22,6 +23,8 @@ from tasks.base import job_task
 from tasks.runtime import runtime
 
 BACKFILL_WAITS_SECONDS = 5.0
+PLAN_WAITS_SECONDS = 2.0
+FOLD_SECONDS = 10.0
 
 
 @job_task(INDEX_HEAD)
@@ -47,6 +50,24 @@ def backfill_range(run: JobRun) -> dict[str, Any] | Snoozed:
     if report.next_block <= last:
         return Snoozed(BACKFILL_WAITS_SECONDS, f"block {last} is not final yet")
     return asdict(report)
+
+
+@job_task(PLAN_BACKFILL)
+def plan_backfill(run: JobRun) -> dict[str, Any] | Snoozed:
+    """Plan, see the chunks' jobs through, fold; between looks it waits in the queue, and holds up no worker."""
+    look = take_further(
+        _work(run),
+        runtime().chain.providers,
+        chunk_blocks=run.params["chunk_blocks"],
+        jobs=(run.cursor or {}).get("jobs", {}),
+        principal=run.claim.principal,
+        fold_seconds=FOLD_SECONDS,
+    )
+    if look.result is not None:
+        return dict(look.result)
+    run.report(look.fraction, look.stage, look.message)
+    run.step({"jobs": look.jobs, "samples": run.samples})
+    return Snoozed(0.0 if look.stage == "folding" else PLAN_WAITS_SECONDS, look.message)
 
 
 @job_task(AUDIT_RANGES)

@@ -48,7 +48,7 @@ class Dispatcher:
         self._engine = engine
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._broker = CeleryBroker(publisher, redis)
-        self._stream = EventStream(redis)
+        self._stream = EventStream(redis, settings.stream.keep_events)
         self._listener = listener
         self._menu = menu
         self._jobs: JobsSettings = settings.jobs
@@ -116,6 +116,7 @@ class Dispatcher:
                 bulk_size=self._jobs.bulk_size,
                 after_seconds=self._jobs.resend_after_seconds,
             ),
+            lambda: outbox.restore_lost(session, self._stream),
         )
         for chore in chores:
             chore()

@@ -17,5 +17,9 @@ def prune_all(run: JobRun) -> dict[str, Any]:
     """Partitions and old rows."""
     settings = runtime().settings
     days = settings.jobs.archive_keep_days
-    tables = partitioned_tables(archive_keep_days=days, price_keep_months=settings.oracle.history_months)
+    tables = partitioned_tables(
+        archive_keep_days=days,
+        price_keep_months=settings.oracle.history_months,
+        aggregate_keep_days=settings.oracle.aggregation.keep_days,
+    )
     return prune(run.session, tables, keep_days=days, now=utc_now(), commit=run.step)

@@ -10,10 +10,10 @@ from app.core.clock import rfc3339, utc_now
 from app.jobs.services.run import JobRun
 from app.jobs.types import Snoozed
 from app.perps.errors import TransactionFailed
-from app.perps.jobs import CHECK_HEALTH, LIQUIDATE, SCAN_LIQUIDATIONS, SETTLE_FUNDING
+from app.perps.jobs import CHECK_HEALTH, EXECUTE_ORDERS, LIQUIDATE, SCAN_LIQUIDATIONS, SETTLE_FUNDING
 from app.perps.services.funding import fan_out, forget_slot, plan_settlement
 from app.perps.services.health import check_health
-from app.perps.services.keeping import scan_round
+from app.perps.services.keeping import Round, Scan, scan_and_execute, scan_and_liquidate, scan_round
 from app.perps.services.liquidations import plan_liquidation
 from app.perps.services.protocols import get_protocol
 from app.perps.services.results import show_checked, show_scan
@@ -90,15 +90,13 @@ def check(run: JobRun) -> dict[str, Any]:
 @job_task(SCAN_LIQUIDATIONS)
 def scan(run: JobRun) -> dict[str, Any]:
     """Scan at the latest prices; what was planned is followed by the chain's watcher."""
-    reports = scan_round(
-        run.session,
-        run.params["protocol"],
-        parts=runtime().perps,
-        clock=utc_now,
-        commit=run.step,
-        job_id=run.claim.id,
-    )
-    return {name: show_scan(report) for name, report in reports.items()}
+    return _scanned(run, scan_and_liquidate)
+
+
+@job_task(EXECUTE_ORDERS)
+def execute_orders(run: JobRun) -> dict[str, Any]:
+    """The same for the orders that wait."""
+    return _scanned(run, scan_and_execute)
 
 
 @job_task(LIQUIDATE)
@@ -116,6 +114,12 @@ def liquidate(run: JobRun) -> dict[str, Any] | Snoozed:
         )
         _send(run, planned)
     return _wait(run, planned)
+
+
+def _scanned(run: JobRun, look: Scan) -> dict[str, Any]:
+    turn = Round(parts=runtime().perps, clock=utc_now, commit=run.step, job_id=run.claim.id)
+    reports = scan_round(run.session, look, run.params["protocol"], run.params["market"], turn)
+    return {name: show_scan(report) for name, report in reports.items()}
 
 
 def _planned(run: JobRun) -> UUID | None:

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 
 from redis import Redis
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
 from app.chain.adapters import from_settings as chain_from_settings
 from app.chain.adapters import index_options
 from app.chain.adapters.signer import Signer, load_signer, sender_policy
 from app.chain.services.parts import ChainParts, load_protocols
-from app.chain.services.rehearsal import read, rehearse
+from app.chain.services.providers import pinned
+from app.chain.services.rehearsal import read, read_all, rehearse
 from app.chain.services.sender import advance
+from app.chain.types.calls import ContractCall
 from app.chain.types.protocols import Protocol
 from app.chain.types.sending import SenderPolicy
 from app.core.clock import utc_now
 from app.core.db import make_engine
+from app.core.errors import AppError
 from app.core.failpoints import arm
 from app.core.redis import make_redis
 from app.jobs.adapters.wake import Waker
 from app.oracle.adapters import OracleParts
 from app.oracle.adapters import from_settings as oracle_from_settings
-from app.oracle.services.read import get_quotes
+from app.oracle.services.read import aggregate_quotes, get_quotes
 from app.oracle.services.transaction import latest_update
 from app.perps.adapters import caps_from
 from app.perps.services.parts import PerpsParts, Sending
@@ -112,7 +116,10 @@ class Runtime:
             protocols=self.perps_protocols,
             rules=oracle.rules,
             read=lambda call: read(self.chain.providers.pinned(), call),
-            quotes=lambda session, now: get_quotes(session, rules=oracle.rules, now=now),
+            quotes=lambda session, now: [
+                *get_quotes(session, rules=oracle.rules, now=now),
+                *aggregate_quotes(session, oracle.rules, now),
+            ],
             update=lambda feeds: latest_update(
                 oracle.source, feeds, trust=oracle.trust, window=oracle.window, clock=utc_now
             ),
@@ -120,9 +127,11 @@ class Runtime:
             caps=caps_from(self.settings.perps),
         )
 
-    def sending(self, signer: Signer) -> Sending:
-        """The means to send, through one provider: a new one is pinned for each run."""
-        rpc, policy = self.chain.providers.pinned(), self.sender_policy
+    def sending(self, signer: Signer, session: Session) -> Sending:
+        """The means to send, through one provider: a new one is pinned for each run, one in good standing if there is
+        any.
+        """
+        rpc, policy = pinned(session, self.chain.providers), self.sender_policy
         return Sending(
             signer=signer.address,
             read=partial(read, rpc),
@@ -135,7 +144,11 @@ class Runtime:
     @cached_property
     def oracle(self) -> OracleParts:
         """The price source, and whose prices count."""
-        return oracle_from_settings(self.settings.oracle, self.cache)
+        return oracle_from_settings(self.settings.oracle, self.cache, chain_id=self.settings.chain.chain_id)
+
+    def read_all(self, calls: Sequence[ContractCall]) -> Sequence[bytes | AppError]:
+        """What contracts of the chain answer, through the first provider that works."""
+        return read_all(self.chain.providers.pinned(), calls)
 
     @cached_property
     def heartbeat(self) -> Heartbeat:

@@ -7,8 +7,8 @@ from pathlib import Path
 from app.chain.jobs import AUDIT_RANGES, INDEX_HEAD, WATCH_TRANSACTIONS
 from app.jobs.types import Cadence, CatchUp, Overlap, ScheduleEntry
 from app.ops.jobs import PRUNE
-from app.oracle.jobs import REFRESH_PRICES
-from app.perps.jobs import SCAN_LIQUIDATIONS, SETTLE_FUNDING
+from app.oracle.jobs import AGGREGATE_PRICES, REFRESH_PRICES
+from app.perps.jobs import EXECUTE_ORDERS, SCAN_LIQUIDATIONS, SETTLE_FUNDING
 from config.settings import Settings
 
 
@@ -41,6 +41,7 @@ def schedule(settings: Settings) -> tuple[ScheduleEntry, ...]:
             kind=REFRESH_PRICES,
             cadence=Cadence(interval_seconds=settings.perps.price_seconds),
         ),
+        *_aggregates(settings),
         ScheduleEntry(
             name="transactions",
             summary="Every live transaction a step further: mined, final, replaced or sent again.",
@@ -51,6 +52,12 @@ def schedule(settings: Settings) -> tuple[ScheduleEntry, ...]:
             name="liquidations",
             summary="Positions that the latest prices endanger: found, tried, liquidated.",
             kind=SCAN_LIQUIDATIONS,
+            cadence=Cadence(interval_seconds=settings.perps.scan_seconds),
+        ),
+        ScheduleEntry(
+            name="orders",
+            summary="Orders whose price has come: found, tried, executed.",
+            kind=EXECUTE_ORDERS,
             cadence=Cadence(interval_seconds=settings.perps.scan_seconds),
         ),
         ScheduleEntry(
@@ -66,5 +73,20 @@ def schedule(settings: Settings) -> tuple[ScheduleEntry, ...]:
             summary="Partitions for the coming days; old rows forgotten.",
             kind=PRUNE,
             cadence=Cadence(crontab="17 3 * * *"),
+        ),
+    )
+
+
+def _aggregates(settings: Settings) -> tuple[ScheduleEntry, ...]:
+    """Without a source beside Pyth, and without a sequencer, nobody is asked."""
+    sources = settings.oracle.sources
+    if not (sources.chainlink or sources.tickers or settings.oracle.sequencer.feed):
+        return ()
+    return (
+        ScheduleEntry(
+            name="aggregates",
+            summary="One price a symbol of all its sources, with what each of them said; whether the sequencer runs.",
+            kind=AGGREGATE_PRICES,
+            cadence=Cadence(interval_seconds=sources.seconds),
         ),
     )

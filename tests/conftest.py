@@ -69,10 +69,12 @@ def postgres(memory_folder: Path) -> Iterator[EmbeddedPostgres]:
     folder = memory_folder / "postgres"
     server = EmbeddedPostgres(folder, free_port(), secrets.token_hex(8), memory_folder / "postgres.log", extra=QUICK)
     server.start()
-    _admin(server, "CREATE DATABASE template_wk")
-    migrations.upgrade(server.url("template_wk"))
-    yield server
-    server.stop()
+    try:
+        _admin(server, "CREATE DATABASE template_wk")
+        migrations.upgrade(server.url("template_wk"))
+        yield server
+    finally:
+        server.stop()
 
 
 def _admin(server: EmbeddedPostgres, statement: str) -> None:

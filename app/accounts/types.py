@@ -11,6 +11,15 @@ from uuid import UUID
 
 MIN_PASSWORD = 12
 MAX_PASSWORD = 256
+MARK = "wk:changed:"
+"""In the cache, by session, key or user: something about it has changed; the value is Redis's time then, in ms."""
+
+MARK_SECONDS = 120
+"""Marks live at least so long, for those who look seldom."""
+
+EPOCH = "wk:standing_epoch"
+"""In the cache: a random word; another one says that marks were lost."""
+
 LOGIN = re.compile(r"[a-z0-9][a-z0-9._+-]{1,62}(@[a-z0-9][a-z0-9.-]{1,188})?\Z")
 
 

@@ -269,9 +269,13 @@ class TransactionEnded(Conflict):
 
 
 class ForkSeen(NodeFailed):
-    """The node's chain differs from the one indexed: a reorg to heal."""
+    """The node's chain differs from the one indexed, at `block_number` for one: a reorg to heal."""
 
     code = "chain.fork_seen"
+
+    def __init__(self, detail: str | None = None, *, block_number: int) -> None:
+        super().__init__(detail)
+        self.block_number = block_number
 
 
 class CursorMoved(Conflict):
@@ -291,6 +295,18 @@ class SetNotHalted(Conflict):
     """Indexing of this contract set is not halted; there is nothing to resume."""
 
     code = "chain.set_not_halted"
+
+
+class BackfillStopped(Conflict):
+    """A chunk's job ended before its blocks were read; mend its cause and submit the plan again: it goes on."""
+
+    code = "chain.backfill_stopped"
+
+
+class HistoryMissing(Unavailable):
+    """History is still being read: what is folded from events is not the truth yet."""
+
+    code = "chain.history_missing"
 
 
 class AlarmNotFound(NotFound):

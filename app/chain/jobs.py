@@ -19,7 +19,7 @@ class IndexHeadParams(StrictSchema):
 
 
 class BackfillParams(StrictSchema):
-    """Which blocks of which contract set to read again, both ends counted in."""
+    """Which blocks of which contract set to read, both ends counted in."""
 
     contract_set = Text(required=True, validate=validate.Length(1, MAX_NAME))
     from_block = Int(required=True, validate=validate.Range(0))
@@ -29,6 +29,17 @@ class BackfillParams(StrictSchema):
     def _in_order(self, data: dict[str, Any], **_: Any) -> None:
         if data["to_block"] < data["from_block"]:
             raise ValidationError("Ends before it starts.", "to_block")
+
+
+class PlanBackfillParams(StrictSchema):
+    """Which contract set's history to read in parallel, and in how large pieces."""
+
+    contract_set = Text(required=True, validate=validate.Length(1, MAX_NAME))
+    chunk_blocks = Int(
+        load_default=10_000,
+        validate=validate.Range(1),
+        metadata={"description": "blocks that one job reads; larger where there would be more than a thousand jobs"},
+    )
 
 
 class AuditParams(StrictSchema):
@@ -56,13 +67,26 @@ INDEX_HEAD = JobKind(
 
 BACKFILL = JobKind(
     name="chain.backfill",
-    summary="Read a range of final blocks again: rows that are missing are added, those there stay as they are.",
+    summary="Read a range of final blocks: rows that are missing are added, those there stay as they are.",
     params=BackfillParams,
     queue=Queue.BULK,
     scope="chain:write",
     timeout_seconds=3600,
+    max_attempts=20,
     backoff_seconds=5.0,
     overlap_key=lambda params: f"backfill:{params['contract_set']}:{params['from_block']}-{params['to_block']}",
+)
+
+PLAN_BACKFILL = JobKind(
+    name="chain.plan_backfill",
+    summary="Let the live head go on at the last final block, and read what lies below it by parallel jobs.",
+    params=PlanBackfillParams,
+    queue=Queue.BULK,
+    scope="chain:write",
+    timeout_seconds=600,
+    max_attempts=20,
+    backoff_seconds=5.0,
+    overlap_key=lambda params: f"backfill:{params['contract_set']}:plan",
 )
 
 WATCH_TRANSACTIONS = JobKind(
@@ -79,7 +103,7 @@ WATCH_TRANSACTIONS = JobKind(
 
 AUDIT_RANGES = JobKind(
     name="chain.audit_ranges",
-    summary="Read the next range of final blocks once more, by a second provider or receipts; repair what is missing.",
+    summary="Read the next range of final blocks once more, by a second provider or receipts; repair what differs.",
     params=AuditParams,
     queue=Queue.BULK,
     scope="chain:write",
@@ -89,4 +113,4 @@ AUDIT_RANGES = JobKind(
     overlap_key=lambda params: f"audit:{params['contract_set']}",
 )
 
-MENU = (INDEX_HEAD, BACKFILL, AUDIT_RANGES, WATCH_TRANSACTIONS)
+MENU = (INDEX_HEAD, PLAN_BACKFILL, BACKFILL, AUDIT_RANGES, WATCH_TRANSACTIONS)

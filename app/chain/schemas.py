@@ -40,7 +40,7 @@ def is_address(text: str) -> bool:
 
 
 class ContractSetSchema(Schema):
-    """How far a contract set is indexed: everything below `next_block`."""
+    """How far a contract set is indexed: everything from `start_block` to below `next_block`."""
 
     chain_id = fields.Integer()
     name = fields.String()
@@ -50,6 +50,9 @@ class ContractSetSchema(Schema):
     head_block = fields.Integer(allow_none=True)
     final_block = fields.Integer(allow_none=True, metadata={"description": "nothing up to here is expected to change"})
     lag_blocks = fields.Integer(allow_none=True)
+    history_complete = fields.Boolean(
+        metadata={"description": "false while a back-fill reads below `start_block`; nothing folded is served then"}
+    )
     rewinds = fields.Integer(metadata={"description": "reorgs that reached this set"})
     checked_at = Time()
     halted_at = Time(allow_none=True)

@@ -1,4 +1,4 @@
-"""Pure decisions of the queue: back-off, and which slots of a schedule are due. Time and chance are arguments.
+"""Pure decisions of the queue: back-off, when a job will be done, which slots are due. Time and chance are arguments.
 
 Crontabs follow Debian's cron over a change of daylight saving time (cronsim's rule): a job at a fixed time of day that
 the clock skips runs right after the gap, and one in the repeated hour runs once; jobs with a wildcard hour or minute
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,11 @@ from app.jobs.types import Cadence, CatchUp, DueSlots
 
 MAX_LISTED_SLOTS = 10_000
 TOO_LATE = timedelta(seconds=60)
+PACE_SECONDS = 120.0
+LONGEST_ETA_SECONDS = 366 * 86_400.0
+
+Sample = tuple[float, float]
+"""A moment in seconds since 1970, and which fraction of the work was done then."""
 
 
 def backoff_seconds(attempt: int, base_seconds: float, cap_seconds: float, jitter: float) -> float:
@@ -28,6 +33,26 @@ def backoff_seconds(attempt: int, base_seconds: float, cap_seconds: float, jitte
     """
     whole = min(cap_seconds, base_seconds * 2.0 ** min(attempt - 1, 60))
     return whole * (0.5 + 0.5 * jitter)
+
+
+def recent_samples(samples: Sequence[Sample]) -> list[Sample]:
+    """Those of the last PACE_SECONDS, counted from the newest, oldest first; never fewer than the newest two."""
+    newest = samples[-1][0] if samples else 0.0
+    kept = [sample for sample in samples if newest - sample[0] <= PACE_SECONDS]
+    return kept if len(kept) > 1 else list(samples[-2:])
+
+
+def eta_seconds(samples: Sequence[Sample]) -> float | None:
+    """How long from the newest sample on until the fraction is 1, at the pace since the oldest; None while that is not
+    known: one sample, no progress between them, or more than LONGEST_ETA_SECONDS.
+    """
+    if len(samples) < 2:
+        return None
+    (began, first), (newest, last) = samples[0], samples[-1]
+    if newest <= began or last <= first:
+        return None
+    seconds = max(0.0, 1.0 - last) * (newest - began) / (last - first)
+    return seconds if seconds <= LONGEST_ETA_SECONDS else None
 
 
 def cadence_fault(cadence: Cadence) -> str | None:

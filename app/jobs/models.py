@@ -145,6 +145,7 @@ class Job(JobColumns, Base):
     cursor: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     dispatched_at: Mapped[datetime | None] = mapped_column(Moment)
     dispatch_count: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    watched: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
 
 class ArchivedJob(JobColumns, Base):

@@ -23,7 +23,13 @@ class JobSchema(Schema):
     queue = fields.String()
     priority = fields.Integer()
     params = fields.Dict()
-    progress = fields.Dict(allow_none=True)
+    progress = fields.Dict(
+        allow_none=True,
+        metadata={
+            "description": "`pct` of 100, `stage`, `message`, and `eta_at`: when it will be done at its recent pace,"
+            " null while that is not known"
+        },
+    )
     result = fields.Dict(allow_none=True)
     error = fields.Dict(allow_none=True)
     attempt = fields.Integer()

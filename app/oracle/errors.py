@@ -62,6 +62,54 @@ class PriceMissing(OracleError):
     retryable = True
 
 
+class SequencerUnknown(OracleError):
+    """Whether the chain's sequencer runs has not been learned lately."""
+
+    code = "oracle.sequencer_unknown"
+    status = 503
+    retryable = True
+
+
+class SequencerDown(OracleError):
+    """The chain's sequencer is down."""
+
+    code = "oracle.sequencer_down"
+    status = 503
+    retryable = True
+
+
+class SequencerStarting(OracleError):
+    """The chain's sequencer is up again, but not for long enough."""
+
+    code = "oracle.sequencer_starting"
+    status = 503
+    retryable = True
+
+
+class JumpUnconfirmed(OracleError):
+    """The sources' common price jumped, and no second round has confirmed it yet."""
+
+    code = "oracle.jump_unconfirmed"
+    status = 503
+    retryable = True
+
+
+class FarFromAverage(OracleError):
+    """The latest price is too many times its own moving average, or too small a part of it."""
+
+    code = "oracle.far_from_average"
+    status = 503
+    retryable = True
+
+
+class PriceDeviates(OracleError):
+    """The latest price is too far from what the other sources say."""
+
+    code = "oracle.price_deviates"
+    status = 503
+    retryable = True
+
+
 class FeedUnknown(NotFound):
     """This deployment follows no such price feed."""
 

@@ -35,4 +35,22 @@ REFRESH_PRICES = JobKind(
     overlap_key=lambda params: None if params.get("feeds") else "oracle.refresh_prices",
 )
 
-MENU = (REFRESH_PRICES,)
+
+class NoParams(StrictSchema):
+    """Nothing to say."""
+
+
+AGGREGATE_PRICES = JobKind(
+    name="oracle.aggregate_prices",
+    summary="Ask Chainlink and the exchanges, and make one price a symbol of all sources, Pyth's among them.",
+    params=NoParams,
+    queue=Queue.ORACLE,
+    scope="oracle:write",
+    timeout_seconds=60,
+    max_attempts=3,
+    backoff_seconds=1.0,
+    backoff_cap_seconds=10.0,
+    overlap_key=lambda params: "oracle.aggregate_prices",
+)
+
+MENU = (REFRESH_PRICES, AGGREGATE_PRICES)

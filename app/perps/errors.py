@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from app.chain.errors import MalformedEvent
 from app.core.errors import AppError, Conflict, NotFound, Unavailable
 
 
-class UnreadableEvent(AppError):
-    """An event does not fit what its protocol file says of it."""
+class UnreadableEvent(MalformedEvent):
+    """An event does not fit what its protocol file says of it, or a value in it no column."""
 
     code = "perps.unreadable_event"
 
@@ -29,6 +30,12 @@ class PositionNotFound(NotFound):
     code = "perps.position_not_found"
 
 
+class OrderNotFound(NotFound):
+    """There is no such order."""
+
+    code = "perps.order_not_found"
+
+
 class ProtocolNotFound(NotFound):
     """This deployment follows no such protocol."""
 
@@ -39,6 +46,13 @@ class PositionEnded(Conflict):
     """The position is not open."""
 
     code = "perps.position_ended"
+
+
+class NothingToReplay(AppError):
+    """The stored events and prices say nothing of that range."""
+
+    code = "perps.nothing_to_replay"
+    status = 409
 
 
 class HealthUnknown(Unavailable):
@@ -77,3 +91,9 @@ class KeeperUnavailable(Unavailable):
     """This deployment sends no transactions for that protocol."""
 
     code = "perps.keeper_unavailable"
+
+
+class ActionUnavailable(Conflict):
+    """The protocol's file does not describe that call."""
+
+    code = "perps.action_unavailable"

@@ -13,8 +13,8 @@ NAME = validate.Length(1, 40)
 KEY = validate.Length(1, 200)
 
 
-class SettleFundingParams(StrictSchema):
-    """Which market's funding; every market of the protocol when none is named, every protocol's when none is."""
+class MarketParams(StrictSchema):
+    """Which market's; every market of the protocol when none is named, every protocol's when none is."""
 
     protocol = Text(load_default=None, allow_none=True, validate=NAME)
     market = Text(load_default=None, allow_none=True, validate=KEY, metadata={"description": "a market's id"})
@@ -44,12 +44,6 @@ class CheckHealthParams(StrictSchema):
             raise ValidationError("A position and a market have a protocol; an account has none.", "protocol")
 
 
-class ScanLiquidationsParams(StrictSchema):
-    """Which protocol's positions; every protocol's when none is named."""
-
-    protocol = Text(load_default=None, allow_none=True, validate=NAME)
-
-
 class LiquidateParams(StrictSchema):
     """Which position."""
 
@@ -60,7 +54,7 @@ class LiquidateParams(StrictSchema):
 SETTLE_FUNDING = JobKind(
     name="perps.settle_funding",
     summary="Settle the funding of one market or of all, on chain or by our own authority; each slot once, in order.",
-    params=SettleFundingParams,
+    params=MarketParams,
     queue=Queue.PERPS,
     scope="perps:write",
     timeout_seconds=120,
@@ -84,13 +78,25 @@ CHECK_HEALTH = JobKind(
 SCAN_LIQUIDATIONS = JobKind(
     name="perps.scan_liquidations",
     summary="Find the positions that the latest prices endanger and liquidate those for which that is right.",
-    params=ScanLiquidationsParams,
+    params=MarketParams,
     queue=Queue.LIQUIDATION,
     scope="perps:write",
     timeout_seconds=60,
     max_attempts=2,
     backoff_seconds=1.0,
-    overlap_key=lambda params: f"scan_liquidations:{params['protocol'] or '*'}",
+    overlap_key=lambda params: f"scan_liquidations:{params['protocol'] or '*'}:{params['market'] or '*'}",
+)
+
+EXECUTE_ORDERS = JobKind(
+    name="perps.execute_orders",
+    summary="Find the orders whose price has come, by the latest prices, and execute those for which that is right.",
+    params=MarketParams,
+    queue=Queue.PERPS,
+    scope="perps:write",
+    timeout_seconds=60,
+    max_attempts=2,
+    backoff_seconds=1.0,
+    overlap_key=lambda params: f"execute_orders:{params['protocol'] or '*'}:{params['market'] or '*'}",
 )
 
 LIQUIDATE = JobKind(
@@ -107,4 +113,4 @@ LIQUIDATE = JobKind(
     needs_key=True,
 )
 
-MENU = (SETTLE_FUNDING, CHECK_HEALTH, SCAN_LIQUIDATIONS, LIQUIDATE)
+MENU = (SETTLE_FUNDING, CHECK_HEALTH, SCAN_LIQUIDATIONS, LIQUIDATE, EXECUTE_ORDERS)

@@ -23,7 +23,7 @@ import requests
 
 from contracts.demo.agreement import NothingToCompare, compare
 from contracts.demo.api import Api, Refused
-from contracts.demo.database import Database
+from contracts.demo.database import PROTOCOL, Database
 from contracts.demo.plan import make_plan
 from contracts.demo.play import Play, WrongOutcome
 from contracts.demo.report import Report, report_of
@@ -81,7 +81,21 @@ def perform(options: argparse.Namespace) -> Report:
     play.move_prices()
     play.await_the_keeper()
     client_jobs = play.await_own_jobs()
-    return report_of(database, compare(exchange, database), client_jobs, options.seed)
+    agreement = compare(exchange, database)
+    return report_of(database, agreement, client_jobs, _replayed(database), options.seed)
+
+
+def _replayed(database: Database) -> Report:
+    """What `manage.py replay` says of every block that was indexed; raises Refused with its sentence."""
+    first, last = (str(block) for block in database.find_range())
+    chosen = ("--protocol", PROTOCOL, "--from", first, "--to", last, "--json")
+    done = subprocess.run(  # noqa: S603 - our own command line
+        [sys.executable, "manage.py", "replay", *chosen], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise Refused(f"manage.py replay: {done.stderr.strip()}")
+    found: Report = json.loads(done.stdout)
+    return found
 
 
 class _Operator:

@@ -18,6 +18,8 @@ MARKET_NUMBERS = (
     "funding_settled_at",
 )
 POSITION_NUMBERS = ("size", "collateral", "entry_price", "entry_funding_index")
+ORDER_NUMBERS = ("size", "collateral", "trigger_price", "execution_fee")
+ORDER_KINDS = {1: "limit", 2: "stop_loss", 3: "take_profit"}
 LIQUIDATION_NUMBERS = (
     "price",
     "size",
@@ -30,9 +32,9 @@ LIQUIDATION_NUMBERS = (
 
 
 def chain_facts(exchange: Exchange, *, block_number: int, block_hash: str) -> Facts:
-    """Every market, every position that ever was, every liquidation, and the money, by a name for each value."""
+    """Every market, every position and order that ever was, every liquidation, and the money, by a name for each."""
     perp, pinned = exchange.perp, {"blockHash": block_hash}
-    names = ("market_count", "position_count", "pool", "insurance")
+    names = ("market_count", "position_count", "order_count", "pool", "insurance", "escrow")
     counts = dict(zip(names, perp.views([(name, ()) for name in names], pinned), strict=True))
     market_ids = range(1, counts["market_count"] + 1)
     position_ids = range(1, counts["position_count"] + 1)
@@ -48,10 +50,13 @@ def chain_facts(exchange: Exchange, *, block_number: int, block_hash: str) -> Fa
         facts |= _market(f"market {market_id}", market)
     for position_id, position in zip(position_ids, positions, strict=True):
         ended = said.ends.get(position_id) if position["size"] == 0 else None
-        facts |= _ended(ended) if ended else _open(position_id, position)
+        facts |= said.ended(ended) if ended else _open(position_id, position)
+    for event in said.placed:
+        facts |= said.order(event)
     for event in said.liquidated:
         facts |= _liquidation(event)
     facts["liquidations"] = len(said.liquidated)
+    facts |= {"orders": counts["order_count"], "escrow": counts["escrow"]}
     facts["pool beyond its deposits"] = counts["pool"] - said.deposits("PoolDeposited")
     facts["insurance beyond its deposits"] = counts["insurance"] - said.deposits("InsuranceDeposited")
     return facts
@@ -67,10 +72,59 @@ class _Said:
         self.settled = self._perp.logs("FundingSettled", **self._blocks)
         closed = self._perp.logs("PositionClosed", **self._blocks)
         self.ends: dict[int, Event] = {event.args["position_id"]: event for event in (*closed, *self.liquidated)}
+        self.placed = self._perp.logs("OrderPlaced", **self._blocks)
+        self.parts = self._perp.logs("PositionDecreased", **self._blocks)
+        order_ends = ("OrderExecuted", "OrderCancelled")
+        self.order_ends = {
+            event.args["order_id"]: event for name in order_ends for event in self._perp.logs(name, **self._blocks)
+        }
 
     def deposits(self, event: str) -> int:
         """How much was put in by hand."""
         return sum(log.args["amount"] for log in self._perp.logs(event, **self._blocks))
+
+    def ended(self, event: Event) -> Facts:
+        """An ended position is gone from the contract's books; its events are what the contract says of it."""
+        liquidated = event.name == "PositionLiquidated"
+        position_id = event.args["position_id"]
+        name = f"position {position_id}"
+        parts = [part.args for part in self.parts if part.args["position_id"] == position_id]
+        return {
+            f"{name} status": "liquidated" if liquidated else "closed",
+            f"{name} owner": event.args["owner"].lower(),
+            f"{name} market": event.args["market_id"],
+            f"{name} side": _side(event.args),
+            f"{name} size": event.args["size"],
+            f"{name} exit_price": event.args["price" if liquidated else "exit_price"],
+            f"{name} realized_pnl": sum(part["realized_pnl"] for part in (event.args, *parts)),
+            f"{name} funding_paid": sum(part["funding_paid"] for part in (event.args, *parts)),
+            f"{name} ended in": event.transaction_hash,
+        }
+
+    def order(self, placed: Event) -> Facts:
+        """An order by the event that placed it and the one that ended it, if one has."""
+        args, end = placed.args, self.order_ends.get(placed.args["order_id"])
+        name = f"order {args['order_id']}"
+        facts: Facts = {f"{name} {number}": args[number] for number in ORDER_NUMBERS} | {
+            f"{name} status": "open",
+            f"{name} kind": ORDER_KINDS[args["kind"]],
+            f"{name} owner": args["owner"].lower(),
+            f"{name} market": args["market_id"],
+            f"{name} side": _side(args),
+            f"{name} position": args["position_id"],
+        }
+        if end is None:
+            return facts
+        if end.name == "OrderCancelled":
+            return facts | {f"{name} status": "cancelled"}
+        return facts | {
+            f"{name} status": "executed",
+            f"{name} position": end.args["position_id"],
+            f"{name} price": end.args["price"],
+            f"{name} executed_size": end.args["size"],
+            f"{name} keeper": end.args["keeper"].lower(),
+            f"{name} ended in": end.transaction_hash,
+        }
 
 
 def _market(name: str, market: Mapping[str, Any]) -> Facts:
@@ -87,23 +141,6 @@ def _open(position_id: int, position: Mapping[str, Any]) -> Facts:
         f"{name} owner": position["owner"].lower(),
         f"{name} market": position["market_id"],
         f"{name} side": _side(position),
-    }
-
-
-def _ended(event: Event) -> Facts:
-    """An ended position is gone from the contract's books; its last event is what the contract says of it."""
-    liquidated = event.name == "PositionLiquidated"
-    name = f"position {event.args['position_id']}"
-    return {
-        f"{name} status": "liquidated" if liquidated else "closed",
-        f"{name} owner": event.args["owner"].lower(),
-        f"{name} market": event.args["market_id"],
-        f"{name} side": _side(event.args),
-        f"{name} size": event.args["size"],
-        f"{name} exit_price": event.args["price" if liquidated else "exit_price"],
-        f"{name} realized_pnl": event.args["realized_pnl"],
-        f"{name} funding_paid": event.args["funding_paid"],
-        f"{name} ended in": event.transaction_hash,
     }
 
 

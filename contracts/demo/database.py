@@ -20,6 +20,7 @@ CURSOR = """
 """
 MARKETS = "SELECT * FROM perps_markets WHERE protocol = %(protocol)s"
 POSITIONS = "SELECT * FROM perps_positions WHERE protocol = %(protocol)s"
+ORDERS = "SELECT * FROM perps_orders WHERE protocol = %(protocol)s"
 LIQUIDATIONS = "SELECT * FROM perps_liquidations WHERE protocol = %(protocol)s"
 SETTLEMENTS = """
     SELECT market_id, count(*) AS settlements FROM perps_funding_rates WHERE protocol = %(protocol)s GROUP BY market_id
@@ -35,6 +36,7 @@ class Snapshot:
     start_block: int
     markets: tuple[Row, ...]
     positions: tuple[Row, ...]
+    orders: tuple[Row, ...]
     liquidations: tuple[Row, ...]
     settlements: Mapping[str, int]
 
@@ -73,9 +75,9 @@ class Database:
             cursor = _rows(session, CURSOR, {"protocol": PROTOCOL})
             if not cursor:
                 return None
-            markets, positions, liquidations, settlements = (
+            markets, positions, orders, liquidations, settlements = (
                 tuple(_rows(session, statement, {"protocol": PROTOCOL}))
-                for statement in (MARKETS, POSITIONS, LIQUIDATIONS, SETTLEMENTS)
+                for statement in (MARKETS, POSITIONS, ORDERS, LIQUIDATIONS, SETTLEMENTS)
             )
         return Snapshot(
             block_number=cursor[0]["block_number"],
@@ -83,6 +85,7 @@ class Database:
             start_block=cursor[0]["start_block"],
             markets=markets,
             positions=positions,
+            orders=orders,
             liquidations=liquidations,
             settlements={row["market_id"]: row["settlements"] for row in settlements},
         )

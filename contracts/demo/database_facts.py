@@ -49,11 +49,22 @@ LIQUIDATION_COLUMNS = {
 }
 
 
+ORDER_COLUMNS = {
+    "size": "size_wad",
+    "collateral": "collateral_wad",
+    "trigger_price": "trigger_price_wad",
+    "execution_fee": "execution_fee_wad",
+}
+EXECUTED_COLUMNS = {"price": "executed_price_wad", "executed_size": "executed_size_wad"}
+
+
 def database_facts(snapshot: Snapshot) -> Facts:
-    """Every market, position and liquidation, and the money that the exchange must hold by these rows."""
+    """Every market, position, order and liquidation, and the money that the exchange must hold by these rows."""
     facts: Facts = {
         "markets": len(snapshot.markets),
         "positions": len(snapshot.positions),
+        "orders": len(snapshot.orders),
+        "escrow": sum(_held(row) for row in snapshot.orders if row["status"] == "open"),
         "liquidations": len(snapshot.liquidations),
         "pool beyond its deposits": _pool(snapshot),
         "insurance beyond its deposits": -sum(int(row["insurance_paid_wad"]) for row in snapshot.liquidations),
@@ -62,6 +73,8 @@ def database_facts(snapshot: Snapshot) -> Facts:
         facts |= _market(row, snapshot.settlements.get(row["market_id"], 0))
     for row in snapshot.positions:
         facts |= _position(row)
+    for row in snapshot.orders:
+        facts |= _order(row)
     for row in snapshot.liquidations:
         name = f"liquidation of {row['position_key']}"
         facts |= _named(name, row, LIQUIDATION_COLUMNS) | {f"{name} liquidator": hexadecimal(row["liquidator"])}
@@ -90,6 +103,28 @@ def _position(row: Row) -> Facts:
     return facts | _named(name, row, ENDED_COLUMNS) | {f"{name} ended in": hexadecimal(row["transaction_hash"])}
 
 
+def _held(row: Row) -> int:
+    """What an order holds while it waits."""
+    return int(row["collateral_wad"] + row["execution_fee_wad"])
+
+
+def _order(row: Row) -> Facts:
+    name = f"order {row['key']}"
+    facts = _named(name, row, ORDER_COLUMNS) | {
+        f"{name} status": row["status"],
+        f"{name} kind": row["kind"],
+        f"{name} owner": hexadecimal(row["user_address"]),
+        f"{name} market": int(row["market_id"]),
+        f"{name} side": row["side"],
+        f"{name} position": int(row["position_key"] or 0),
+    }
+    if row["status"] != "executed":
+        return facts
+    keeper = hexadecimal(row["keeper"])
+    ended = hexadecimal(row["transaction_hash"])
+    return facts | _named(name, row, EXECUTED_COLUMNS) | {f"{name} keeper": keeper, f"{name} ended in": ended}
+
+
 def _named(name: str, row: Row, columns: dict[str, str]) -> Facts:
     values = {value: row[column] for value, column in columns.items()}
     return {f"{name} {value}": found if isinstance(found, str) else int(found) for value, found in values.items()}
@@ -98,8 +133,9 @@ def _named(name: str, row: Row, columns: dict[str, str]) -> Facts:
 def _pool(snapshot: Snapshot) -> int:
     """What positions have brought the pool, which wins what traders lose and pays for what they win.
 
-    It takes every opening and closing fee. From a liquidation it takes what came in (the collateral and the insurance's
-    part) less what went out: the liquidator's bonus, and to the owner what equity was left above it.
+    It takes every opening and closing fee, and what was lost by a closing, of a part too. From a liquidation it takes
+    what came in (the collateral and the insurance's part) less what went out: the liquidator's bonus, and to the owner
+    what equity was left above it.
     """
     liquidations = {row["position_key"]: row for row in snapshot.liquidations}
     total = 0
@@ -107,8 +143,10 @@ def _pool(snapshot: Snapshot) -> int:
         fees, lost = int(row["fees_wad"]), int(row["accumulated_funding_wad"]) - int(row["realized_pnl_wad"])
         ended = liquidations.get(row["key"])
         if ended is None:
-            total += fees + (lost if row["status"] == "closed" else 0)
+            total += fees + lost
             continue
+        by_parts = lost - int(ended["funding_paid_wad"]) + int(ended["realized_pnl_wad"])
+        total, lost = total + by_parts, lost - by_parts
         collateral, bonus = int(row["collateral_wad"]), int(ended["fee_wad"])
         equity = max(collateral - lost, 0)
         total += fees - min(bonus, equity)  # of the row's fees, the bonus is the liquidator's

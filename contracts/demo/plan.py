@@ -1,7 +1,8 @@
 """What happens in the demo, decided beforehand from a seed: who opens what, which prices move, what is closed.
 
 Prices walk, so nothing here depends on one. In every market the price moves by a twenty-fifth against one side. There
-the risky positions (twentyfold leverage and more) fall below their margin and must be liquidated; nobody else does.
+the risky positions (twentyfold leverage and more) fall below their margin and must be liquidated; nobody else does. On
+the way it comes past the stop-loss of one position and the take-profit of another.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from enum import StrEnum
 from contracts.markets import WAD
 
 MOVE_BPS = 400
+TRIGGER_BPS = 200
+"""How far from its entry a stop-loss or a take-profit waits: half-way to where the price goes."""
+
 RISKY = (20, 20, 40)
 RISKY_IN_MINOR = (20,)
 """The most a minor market allows is 25."""
@@ -25,12 +29,16 @@ COLLATERAL = (1_000, 20_000)
 
 
 class Fate(StrEnum):
-    """What becomes of a position; those that put collateral in or take some out stay open afterwards."""
+    """What becomes of a position; those that put collateral in or take some out stay open afterwards. A stop-loss
+    closes a half of one that stops, a take-profit all of one that gains.
+    """
 
     STAYS = "stays"
     ADDS = "adds"
     TAKES = "takes"
     CLOSES = "closes"
+    STOPS = "stops"
+    GAINS = "gains"
     LIQUIDATED = "liquidated"
 
 
@@ -74,6 +82,11 @@ def moved(price: Decimal, move_bps: int) -> Decimal:
     return (price * (10_000 + move_bps) / 10_000).quantize(price)
 
 
+def trigger_wad(entry_price_wad: int, move_bps: int) -> int:
+    """Where an order waits that the move will come past, rounded down."""
+    return entry_price_wad * (10_000 + (TRIGGER_BPS if move_bps > 0 else -TRIGGER_BPS)) // 10_000
+
+
 def _positions(
     *, losers_are_long: bool, risky: tuple[int, ...], chance: random.Random
 ) -> Iterator[tuple[bool, int, Fate]]:
@@ -81,6 +94,8 @@ def _positions(
     for leverage in risky:
         yield losers_are_long, leverage, Fate.LIQUIDATED
     yield not losers_are_long, BOLD, Fate.CLOSES
+    yield losers_are_long, STEADY[-1], Fate.STOPS
+    yield not losers_are_long, STEADY[-1], Fate.GAINS
     for is_long in (True, False):
         yield is_long, chance.choice(STEADY), Fate.STAYS
     for fate in (Fate.ADDS, Fate.TAKES, Fate.CLOSES):

@@ -35,9 +35,11 @@ class Play:
     submitted: dict[str, str] = field(default_factory=dict)
 
     def trade(self) -> None:
-        """Open all positions; the product may not even run yet."""
+        """Open all positions and place the orders; the product may not even run yet."""
         self.trading.open()
-        self.say(f"{len(self.trading.traders)} traders opened {len(self.trading.opened)} positions")
+        self.trading.place_orders()
+        opened, placed = len(self.trading.opened), len(self.trading.placed)
+        self.say(f"{len(self.trading.traders)} traders opened {opened} positions and placed {placed} orders")
 
     def sign_in(self, login: str, password: str) -> None:
         """Come in as a client, as soon as the API lets one in."""
@@ -79,13 +81,15 @@ class Play:
         self.say(f"prices move: {moves}; {len(self._doomed())} positions are under water")
 
     def await_the_keeper(self) -> None:
-        """Wait until the keeper has liquidated every unhealthy position and settled funding again and again.
+        """Wait until the keeper has liquidated every unhealthy position, executed every order whose price has come, and
+        settled funding again and again.
 
         Raises WrongOutcome when it liquidated a healthy one.
         """
         database, doomed = self.database, self._doomed()
-        closed = len(self.trading.position_ids(Fate.CLOSES))
+        closed, orders = len(self.trading.position_ids(Fate.CLOSES, Fate.GAINS)), len(self.trading.placed)
         markets = len(self.trading.plan.moves_bps)
+        self._wait("orders executed by the keeper", lambda: (progress.executed(database), orders))
         self._wait("liquidations by the keeper", lambda: (len(doomed & progress.liquidated(database)), len(doomed)))
         self._wait("closed positions indexed", lambda: (progress.closed(database), closed))
         self._wait("settlements by the keeper", lambda: (progress.settled_markets(database), markets))
@@ -93,7 +97,7 @@ class Play:
         others = progress.liquidated(database) - doomed
         if others:
             raise WrongOutcome(f"healthy positions were liquidated: {', '.join(sorted(others))}")
-        self.say("the keeper has liquidated what was unhealthy, and seen to funding twice in every market")
+        self.say("the keeper has liquidated what was unhealthy, executed the orders, and seen to funding twice")
 
     def await_own_jobs(self) -> list[dict[str, Any]]:
         """Poll the client's jobs to their ends, and return them."""

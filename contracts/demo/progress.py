@@ -15,6 +15,11 @@ LIQUIDATED = """
     SELECT l.position_key FROM perps_liquidations l JOIN chain_intents i ON i.transaction_hash = l.transaction_hash
     WHERE l.protocol = %(protocol)s
 """
+EXECUTED = """
+    SELECT count(*) FROM perps_orders o
+    JOIN chain_intents i ON i.transaction_hash = o.transaction_hash AND i.action = 'execute_order'
+    WHERE o.protocol = %(protocol)s AND o.status = 'executed'
+"""
 SETTLED_MARKETS = """
     SELECT count(DISTINCT f.market_id) FROM perps_funding_rates f
     JOIN chain_intents i ON i.transaction_hash = f.transaction_hash AND i.action = 'settle_funding'
@@ -47,6 +52,11 @@ def priced_markets(database: Database) -> int:
 def liquidated(database: Database) -> set[str]:
     """The positions that the keeper liquidated."""
     return {row["position_key"] for row in database.rows(LIQUIDATED, protocol=PROTOCOL)}
+
+
+def executed(database: Database) -> int:
+    """Orders that the keeper executed."""
+    return database.count(EXECUTED, protocol=PROTOCOL)
 
 
 def settled_markets(database: Database) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from contracts.demo.plan import Fate, Order, Plan, moved
+from contracts.demo.plan import Fate, Order, Plan, moved, trigger_wad
 from contracts.markets import WAD
-from contracts.traders import Exchange, Trader
+from contracts.traders import STOP_LOSS, TAKE_PROFIT, Exchange, Trader
 
 PURSE_WAD = 1_000_000 * WAD
+EXECUTION_FEE_WAD = 25 * WAD
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Opened:
 
     order: Order
     position_id: int
+    size_wad: int
+    entry_price_wad: int
 
 
 @dataclass
@@ -28,6 +31,7 @@ class Trading:
     exchange: Exchange
     traders: Sequence[Trader]
     opened: list[Opened] = field(default_factory=list)
+    placed: list[int] = field(default_factory=list)
 
     def open(self) -> None:
         """Give every trader money, then open all the plan's positions."""
@@ -43,8 +47,26 @@ class Trading:
         ]
         events = [event for event in self.exchange.mined(hashes) if event.name == "PositionOpened"]
         self.opened = [
-            Opened(order, event.args["position_id"]) for order, event in zip(self.plan.orders, events, strict=True)
+            Opened(order, event.args["position_id"], event.args["size"], event.args["entry_price"])
+            for order, event in zip(self.plan.orders, events, strict=True)
         ]
+
+    def place_orders(self) -> None:
+        """Have a half of some positions closed by a stop-loss and all of others by a take-profit."""
+        hashes = [self._place(each) for each in self.opened if each.order.fate in (Fate.STOPS, Fate.GAINS)]
+        events = self.exchange.mined(hashes)
+        self.placed = [event.args["order_id"] for event in events if event.name == "OrderPlaced"]
+
+    def _place(self, each: Opened) -> str:
+        order, stops = each.order, each.order.fate is Fate.STOPS
+        return self.traders[order.trader].place_closing(
+            STOP_LOSS if stops else TAKE_PROFIT,
+            each.position_id,
+            is_long=order.is_long,
+            size_wad=each.size_wad // 2 if stops else each.size_wad,
+            trigger_wad=trigger_wad(each.entry_price_wad, self.plan.moves_bps[order.symbol]),
+            fee_wad=EXECUTION_FEE_WAD,
+        )
 
     def change(self) -> None:
         """Some put a tenth more collateral in, some take as much out, some close."""

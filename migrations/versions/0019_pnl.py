@@ -7,7 +7,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 revision = "0019_pnl"
-down_revision = "0012_nodes"
+down_revision = "0018_orders"
 branch_labels = None
 depends_on = None
 

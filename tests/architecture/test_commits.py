@@ -22,6 +22,7 @@ EDGES = {
     "tasks/base.py": "a claim, and a job with its writes",
     "tasks/beat.py": "a schedule's slots",
     "tasks/dispatcher.py": "a chore of the dispatcher",
+    "tasks/price_stream.py": "the prices of one update of the stream",
     "tasks/runtime.py": "claims, heartbeats and the ends of jobs that wrote nothing: each one statement",
 }
 AUTOCOMMIT = "AUTOCOMMIT"

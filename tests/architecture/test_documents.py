@@ -48,7 +48,7 @@ def is_defined(path: Path, name: str) -> bool:
 
 
 def _names(node: ast.stmt) -> set[str]:
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {node.name}
     if isinstance(node, ast.Assign):
         return {ast.unparse(target) for target in node.targets}

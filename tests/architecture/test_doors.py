@@ -23,7 +23,9 @@ EDGES: dict[str, frozenset[str]] = {
     "tasks/commands/signer.py": frozenset({"adapters"}),  # opens the keystore, asks the node
     "app/models.py": frozenset({"models"}),  # shows migrations every table
     "tasks/dispatcher.py": frozenset({"adapters"}),  # owns the broker's and the stream's connections
+    "tasks/stream.py": frozenset({"adapters", "routes"}),  # builds the streaming process around its app
     "tasks/runtime.py": frozenset({"adapters"}),  # builds the adapters once a worker process
+    "tasks/price_stream.py": frozenset({"adapters"}),  # builds the oracle's, a process of its own
     "tasks/indexing.py": frozenset({"adapters"}),  # the same for the command that only indexes
 }
 

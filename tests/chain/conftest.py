@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
+import tasks.runtime
 from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
 from app.chain.maths.abi import compile_events
@@ -21,8 +28,15 @@ from app.chain.services.work import Work
 from app.chain.types.blocks import ContractSet, Projection, WatchedEvent
 from app.chain.types.indexing import IndexOptions, IndexReport
 from app.core.db import make_engine
+from app.core.errors import Unauthenticated
+from app.core.http.principal import Credentials, Principal
+from app.factory import create_app
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from app.ops.adapters.embedded_postgres import EmbeddedPostgres
+from app.ops.adapters.embedded_valkey import EmbeddedValkey
+from config.groups import ChainSettings
+from config.settings import Settings
+from tasks.runtime import Runtime
 from tests.chain.emitter import Chain, compiled
 from tests.chain.ledger import TABLES, Ledger
 from tests.fakes.node_proxy import NodeProxy
@@ -173,6 +187,24 @@ def proxied(chain: Chain, indexer: Indexer) -> Iterator[NodeProxy]:
     proxy.close()
 
 
+@pytest.fixture
+def second(chain: Chain, indexer: Indexer, provider: Provider) -> Iterator[NodeProxy]:
+    """A second provider, configured after the node itself."""
+    proxy = NodeProxy(chain.url)
+    node = Provider(proxy.url, chain_id=CHAIN_ID, attempts=1)
+    indexer.providers = Providers([provider, node])
+    yield proxy
+    node.close()
+    proxy.close()
+
+
+def indexed(chain: Chain, indexer: Indexer) -> None:
+    """A chain with events in its final blocks."""
+    grow(chain, 30)
+    chain.mine(70)
+    indexer.run()
+
+
 def once(proxy: NodeProxy, method: str, act: Any) -> None:
     """Do `act` before the node is asked the first request that has `method` in it."""
 
@@ -182,3 +214,104 @@ def once(proxy: NodeProxy, method: str, act: Any) -> None:
             act()
 
     proxy.before = before
+
+
+@contextmanager
+def before_statement(engine: Engine, words: str, act: Callable[[], None], *, passing: int = 0) -> Iterator[None]:
+    """Do `act`, once, before a statement with these words goes out; `passing` others are let through first."""
+    left = passing + 1
+
+    def before(connection: object, cursor: object, statement: str, *_: object) -> None:
+        nonlocal left
+        if words in statement:
+            left -= 1
+            if left == 0:
+                act()
+
+    event.listen(engine, "before_cursor_execute", before)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", before)
+
+
+SCOPES = frozenset({"chain:read", "chain:write", "jobs:read", "jobs:write"})
+WHO = {
+    "alice": Principal(id="user:alice", scopes=SCOPES, method="session"),
+    "reader": Principal(id="user:reader", scopes=frozenset({"jobs:read", "jobs:write"}), method="session"),
+}
+PROTOCOL = """
+chain_id = "${chain_id}"
+[contracts.emitter]
+address = "${emitter.address}"
+abi = "emitter.json"
+"""
+
+
+def authenticate(credentials: Credentials) -> Principal:
+    """The token is the caller's name."""
+    if credentials.bearer not in WHO:
+        raise Unauthenticated()
+    return WHO[credentials.bearer]
+
+
+@pytest.fixture
+def deployment(
+    chain: Chain, anvil: EmbeddedAnvil, database_url: str, broker: EmbeddedValkey, cache: EmbeddedValkey, tmp_path: Path
+) -> Settings:
+    """A deployment with one protocol."""
+    (tmp_path / "emitter.toml").write_text(PROTOCOL)
+    (tmp_path / "emitter.json").write_text(json.dumps(compiled()["abi"]))
+    (tmp_path / "deployment.json").write_text(json.dumps({"chain_id": 31339, "emitter": {"address": chain.emitter}}))
+    return Settings(
+        _env_file=None,
+        database_url=database_url,
+        broker_url=broker.url,
+        cache_url=cache.url,
+        metrics_token="scrape",
+        chain=ChainSettings(
+            rpc_urls=(anvil.url,),
+            max_range_blocks=4,
+            protocol_files=(str(tmp_path / "emitter.toml"),),
+            deployment_file=str(tmp_path / "deployment.json"),
+        ),
+    )
+
+
+@pytest.fixture
+def client(deployment: Settings) -> Iterator[FlaskClient]:
+    """The API."""
+    app: Flask = create_app(deployment, authenticate=authenticate)
+    yield app.test_client()
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()
+
+
+@pytest.fixture
+def worker(deployment: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+    """This process as a worker of the deployment."""
+    runtime = Runtime(deployment)
+    monkeypatch.setitem(tasks.runtime._runtimes, os.getpid(), runtime)
+    yield runtime
+    runtime.chain.providers.close()
+    runtime.engine.dispose()
+
+
+@pytest.fixture
+def ask(client: FlaskClient) -> Callable[..., Any]:
+    """A request; its answer."""
+
+    def _ask(method: str, path: str, who: str = "alice", **options: Any) -> Any:
+        return client.open(path, method=method, headers={"Authorization": f"Bearer {who}"}, **options)
+
+    return _ask
+
+
+@pytest.fixture
+def submit(ask: Callable[..., Any]) -> Callable[..., Any]:
+    """Submit a job."""
+
+    def _submit(kind: str, who: str = "alice", **params: Any) -> Any:
+        return ask("POST", "/v1/jobs", who, json={"kind": kind, "params": params})
+
+    return _submit

@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from app.chain import errors
-from app.chain.adapters.providers import Providers
-from app.chain.adapters.rpc import Provider
+from app.chain.services.prune import prune
 from app.chain.types.indexing import CheckLimits, IndexOptions, RangeLimits
-from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, grow
+from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, before_statement, grow, indexed, replaced
 from tests.chain.emitter import Chain
+from tests.chain.ledger import Ledger
 from tests.chain.test_lying_nodes import audited
 from tests.fakes import lies
 from tests.fakes.node_proxy import Calls, NodeProxy, error
 
 pytestmark = pytest.mark.chain
-
-
-@pytest.fixture
-def second(chain: Chain, indexer: Indexer, provider: Provider) -> Iterator[NodeProxy]:
-    """A second provider, configured after the node itself."""
-    proxy = NodeProxy(chain.url)
-    node = Provider(proxy.url, chain_id=CHAIN_ID, attempts=1)
-    indexer.providers = Providers([provider, node])
-    yield proxy
-    node.close()
-    proxy.close()
-
-
-def indexed(chain: Chain, indexer: Indexer) -> None:
-    """A chain with events in its final blocks."""
-    grow(chain, 30)
-    chain.mine(70)
-    indexer.run()
 
 
 def lose(indexer: Indexer, condition: str) -> int:
@@ -95,16 +77,6 @@ def test_a_second_provider_that_leaves_logs_out_makes_nothing_extra(
     found = audited(indexer, 30)
     assert (found.rows_missing, found.rows_extra) == (lost, 0)
     assert_clean(indexer, clean, chain)
-
-
-def test_rows_that_the_chain_has_not_are_told_of_and_stay(chain: Chain, indexer: Indexer) -> None:
-    indexed(chain, indexer)
-    with indexer.engine.begin() as connection:
-        for table in ("chain_events", "test_moves"):
-            connection.execute(text(f"UPDATE {table} SET log_index = 77 WHERE block_number = 9"))  # noqa: S608
-    found = audited(indexer, 30)
-    assert (found.rows_missing, found.rows_extra, found.rows_repaired) == (1, 1, 1)
-    assert len(indexer.events()) == len(chain.logs()) + 1
 
 
 def test_a_node_without_receipts_is_asked_by_hash(
@@ -168,3 +140,48 @@ def test_nothing_is_audited_before_something_is_final(chain: Chain, indexer: Ind
     with pytest.raises(AssertionError):
         audited(indexer)
     assert indexer.rows("SELECT * FROM chain_audits") == []
+
+
+def test_a_missing_event_that_a_projection_cannot_take_is_written_and_marked(
+    chain: Chain, indexer: Indexer, clean: Indexer
+) -> None:
+    for one in (indexer, clean):
+        one.projections = {"emitter": [Ledger(CHAIN_ID, refused=[2])]}
+    indexed(chain, indexer)
+    with indexer.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM chain_events WHERE decode_error IS NOT NULL")
+    found = audited(indexer, 40)
+    assert found.rows_missing == found.rows_repaired > 0
+    assert_clean(indexer, clean, chain)
+
+
+def test_what_a_reorg_has_replaced_meanwhile_is_not_repaired(chain: Chain, indexer: Indexer, clean: Indexer) -> None:
+    indexed(chain, indexer)
+    lose(indexer, "block_number = 6")
+
+    def far_below_finality() -> None:
+        chain.reorg(chain.head() - 2, *replaced(chain, 40))
+        indexer.run()
+
+    meanwhile = before_statement(indexer.engine, "pg_advisory_xact_lock", far_below_finality)
+    with meanwhile, pytest.raises(errors.CursorMoved):
+        audited(indexer, 20)
+    assert_clean(indexer, clean, chain)
+    assert indexer.rows("SELECT * FROM chain_audits") == []
+
+
+def test_old_audits_are_forgotten_but_for_the_one_to_go_on_from(chain: Chain, indexer: Indexer) -> None:
+    indexed(chain, indexer)
+    spans = [(one.first_block, one.last_block) for one in (audited(indexer, 10) for _ in range(4))]
+
+    def prune_as_of(days: int) -> dict[str, int]:
+        with Session(indexer.engine) as session:
+            session.execute(
+                text("UPDATE chain_audits SET audited_at = now() - make_interval(days => :days)"), {"days": days}
+            )
+            return prune(session, days=90, commit=session.commit)
+
+    assert prune_as_of(89) == {"audits": 0}
+    assert prune_as_of(91) == {"audits": 3}
+    assert indexer.rows("SELECT first_block, last_block FROM chain_audits") == [spans[-1]]
+    assert audited(indexer, 10).first_block == spans[-1][1] + 1

@@ -157,8 +157,22 @@ def test_a_chain_without_filters_is_still_sampled(
         return answer
 
     between.after = no_blooms
-    assert check(blooms=False).losses == ()
+    # Here the header's hash covers the filter that the proxy took away; on such a chain it covers an empty one.
+    checked = check(blooms=False, header_hashes=False)
+    assert (checked.losses, checked.calls) == ((), chain.head() + 1)
+    assert check(blooms=False, header_hashes=False, final_calls_per_1000_blocks=5).calls == 4
     assert check(blooms=True, receipts=False).calls == 10  # every block with logs looks made up: hence the setting
+
+
+def test_without_filters_the_sample_finds_old_partial_losses(
+    chain: Chain, between: NodeProxy, check: Callable[..., Checked]
+) -> None:
+    filled(chain)
+    between.after = lies.answering(lies.without_first_of([4]))
+    assert check().losses == (), "a filter cannot tell, and no sample of ten blocks is due"
+    checked = check(blooms=False)
+    assert checked.losses == (Loss(4, 1, 0),)
+    assert places(checked) == true_places(chain)
 
 
 def test_a_block_too_full_for_a_range_is_read_from_its_receipts(

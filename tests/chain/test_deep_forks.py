@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.chain import errors
@@ -106,6 +109,26 @@ def test_a_chain_cut_below_finality_that_grows_anew_is_rewound(chain: Chain, ind
     assert alarms == [("fork_below_finality",), ("provider_avoided",)]
     # What was final below the fork still is; what was above it is not.
     assert indexer.rows("SELECT final_block FROM chain_cursors") == [(chain.head() - 1,)]
+    assert_clean(indexer, clean, chain)
+
+
+def test_what_a_reorg_undid_is_final_for_no_set_not_even_for_one_that_had_not_read_it(
+    chain: Chain, indexer: Indexer, clean: Indexer
+) -> None:
+    late = replace(indexer, contracts=contract_set(chain, name="late", start_block=100))
+    grow(chain, 30)
+    indexer.run()
+    late.run()
+    chain.rollback(15)
+    chain.send(chain.moved(9, 9))
+    indexer.run()
+    assert indexer.rows("SELECT DISTINCT final_block FROM chain_cursors") == [(chain.head() - 1,)]
+    grow(chain, 5)
+    indexer.run()
+    chain.rollback(2)
+    assert indexer.run().rewinds == 1, "a shorter chain, no node that lags"
+    with indexer.engine.begin() as connection:
+        connection.execute(text("DELETE FROM chain_cursors WHERE name = 'late'"))
     assert_clean(indexer, clean, chain)
 
 

@@ -22,12 +22,13 @@ from app.chain.services.event_list import list_events
 from app.chain.services.event_views import apply_views
 from app.chain.services.protocols import load_protocol
 from app.chain.services.stored_events import read_events
-from app.chain.types.blocks import Event
+from app.chain.types.blocks import Event, Log
 from app.chain.types.event_list import EventFilter
 from app.chain.types.indexing import IndexOptions, RangeLimits
 from app.chain.types.protocols import Protocol
 from tests.chain.conftest import CHAIN_ID, Indexer, reindexed
 from tests.chain.emitter import GAS, Chain, compiled
+from tests.chain.test_lying_nodes import audited
 from tests.fakes.node_proxy import NodeProxy
 
 # What a node that refused large answers has taught.
@@ -149,9 +150,16 @@ class Heard:
         """Remember."""
         self.events += [(one.log.block_number, one.log.log_index, "0x" + one.log.address.hex()) for one in events]
 
+    def refusal(self, event: Event) -> str | None:
+        """None is refused."""
+
     def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
         """Forget."""
         self.events = [place for place in self.events if place[0] < from_block]
+
+    def forget(self, session: Session, chain_id: int, logs: Sequence[Log]) -> None:
+        """Nothing that the chain never had is told here."""
+        raise AssertionError(logs)
 
 
 @pytest.fixture
@@ -253,6 +261,26 @@ def test_a_reorg_undoes_children(chain: Chain, plant: Plant, reader: Indexer, cl
     assert reader.state() == reindexed(clean)
 
 
+def test_an_audit_finds_nothing_wrong_with_children_and_leaves_a_creation_that_never_was(
+    chain: Chain, plant: Plant, reader: Indexer
+) -> None:
+    chain.send(plant.making(2, 1))
+    chain.mine(70)
+    reader.run()
+    assert (audited(reader, 40).rows_missing, reader.rows("SELECT sum(rows_extra) FROM chain_audits")) == (0, [(0,)])
+    with reader.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM chain_audits")
+        connection.exec_driver_sql(
+            "CREATE TEMPORARY TABLE made_up ON COMMIT DROP AS SELECT * FROM chain_events WHERE log_index < 3"
+        )
+        connection.exec_driver_sql("UPDATE made_up SET log_index = log_index + 90")
+        connection.exec_driver_sql("INSERT INTO chain_events SELECT * FROM made_up")
+    made = sum(1 for (topic,) in reader.rows("SELECT topic0 FROM chain_events WHERE log_index >= 90") if topic == MADE)
+    found = audited(reader, 40)
+    assert (found.rows_extra, found.rows_repaired) == (3, 3 - made)
+    assert made > 0
+
+
 def test_anonymous_events_are_read_where_the_file_names_them(
     chain: Chain, plant: Plant, indexer: Indexer, session: Session
 ) -> None:
@@ -288,6 +316,10 @@ def test_anonymous_events_are_read_where_the_file_names_them(
         ("0x" + "ff" * 20, 6, False),
     ]
     assert named.rows("SELECT loud FROM ev_plant_mutter") == [(7,)]
+    chain.mine(70)
+    named.run()
+    found = audited(named, 40)
+    assert (found.rows_missing, found.rows_extra) == (0, 0)
 
 
 def test_an_event_that_is_not_wanted_is_not_taken_for_an_anonymous_one(

@@ -11,8 +11,9 @@ from app.chain import errors
 from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
 from app.chain.types.indexing import Finality, IndexOptions, RangeLimits
-from tests.chain.conftest import CHAIN_ID, Indexer, contract_set, reindexed
+from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, contract_set, grow, reindexed, replaced
 from tests.chain.emitter import Chain, compiled
+from tests.chain.ledger import Ledger
 
 pytestmark = pytest.mark.chain
 
@@ -209,3 +210,25 @@ def test_a_large_answer_is_asked_for_in_pieces(chain: Chain, indexer: Indexer) -
 def test_events_of_the_abi_are_all_watched(chain: Chain, indexer: Indexer) -> None:
     names = {entry["name"] for entry in compiled()["abi"] if entry["type"] == "event"}
     assert {watched.name for watched in indexer.contracts.watched.values()} == names
+
+
+def test_an_event_that_a_projection_cannot_take_keeps_its_row_and_stops_nothing(
+    chain: Chain, indexer: Indexer, clean: Indexer
+) -> None:
+    for one in (indexer, clean):
+        one.projections = {"emitter": [Ledger(CHAIN_ID, refused=[2])]}
+    grow(chain, 6)
+    chain.send(chain.call_of("note(uint256,string)", 2, "not folded, and refused all the same"))
+    report = indexer.run()
+    assert indexer.events() == chain.logs()
+    marked = indexer.rows("SELECT decode_error FROM chain_events WHERE decode_error IS NOT NULL")
+    assert set(marked) == {("account 2",)}
+    assert report.malformed == len(marked) == 3
+    assert indexer.rows("SELECT DISTINCT account FROM test_sums WHERE account = 2") == []
+    assert indexer.rows("SELECT kind, subject FROM chain_alarms ORDER BY subject") == [
+        ("malformed_event", "emitter.Moved"),
+        ("malformed_event", "emitter.Noted"),
+    ]
+    chain.reorg(3, *replaced(chain, 3))
+    indexer.run()
+    assert_clean(indexer, clean, chain)

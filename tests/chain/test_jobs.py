@@ -2,115 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
-import tasks.runtime
 from app.chain.jobs import AUDIT_RANGES, BACKFILL, INDEX_HEAD
-from app.core.errors import Unauthenticated
-from app.core.http.principal import Credentials, Principal
-from app.factory import create_app
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil
-from app.ops.adapters.embedded_valkey import EmbeddedValkey
-from config.groups import ChainSettings
 from config.settings import Settings
 from tasks.base import process_message
 from tasks.chain import audit_ranges, backfill_range, index_head
 from tasks.runtime import Runtime
 from tasks.schedule import schedule
 from tests.chain.conftest import Indexer
-from tests.chain.emitter import Chain, compiled
+from tests.chain.emitter import Chain
 
 pytestmark = pytest.mark.chain
-
-SCOPES = frozenset({"chain:read", "chain:write", "jobs:read", "jobs:write"})
-WHO = {
-    "alice": Principal(id="user:alice", scopes=SCOPES, method="session"),
-    "reader": Principal(id="user:reader", scopes=frozenset({"jobs:read", "jobs:write"}), method="session"),
-}
-PROTOCOL = """
-chain_id = "${chain_id}"
-[contracts.emitter]
-address = "${emitter.address}"
-abi = "emitter.json"
-"""
-
-
-def authenticate(credentials: Credentials) -> Principal:
-    """The token is the caller's name."""
-    if credentials.bearer not in WHO:
-        raise Unauthenticated()
-    return WHO[credentials.bearer]
-
-
-@pytest.fixture
-def settings(
-    chain: Chain, anvil: EmbeddedAnvil, database_url: str, broker: EmbeddedValkey, cache: EmbeddedValkey, tmp_path: Path
-) -> Settings:
-    """A deployment with one protocol."""
-    (tmp_path / "emitter.toml").write_text(PROTOCOL)
-    (tmp_path / "emitter.json").write_text(json.dumps(compiled()["abi"]))
-    (tmp_path / "deployment.json").write_text(json.dumps({"chain_id": 31339, "emitter": {"address": chain.emitter}}))
-    return Settings(
-        _env_file=None,
-        database_url=database_url,
-        broker_url=broker.url,
-        cache_url=cache.url,
-        metrics_token="scrape",
-        chain=ChainSettings(
-            rpc_urls=(anvil.url,),
-            max_range_blocks=4,
-            protocol_files=(str(tmp_path / "emitter.toml"),),
-            deployment_file=str(tmp_path / "deployment.json"),
-        ),
-    )
-
-
-@pytest.fixture
-def client(settings: Settings) -> Iterator[FlaskClient]:
-    """The API."""
-    app: Flask = create_app(settings, authenticate=authenticate)
-    yield app.test_client()
-    with app.app_context():
-        app.extensions["sqlalchemy"].engine.dispose()
-
-
-@pytest.fixture
-def worker(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
-    """This process as a worker of the deployment."""
-    runtime = Runtime(settings)
-    monkeypatch.setitem(tasks.runtime._runtimes, os.getpid(), runtime)
-    yield runtime
-    runtime.chain.providers.close()
-    runtime.engine.dispose()
-
-
-@pytest.fixture
-def ask(client: FlaskClient) -> Callable[..., Any]:
-    """A request; its answer."""
-
-    def _ask(method: str, path: str, who: str = "alice", **options: Any) -> Any:
-        return client.open(path, method=method, headers={"Authorization": f"Bearer {who}"}, **options)
-
-    return _ask
-
-
-@pytest.fixture
-def submit(ask: Callable[..., Any]) -> Callable[..., Any]:
-    """Submit a job."""
-
-    def _submit(kind: str, who: str = "alice", **params: Any) -> Any:
-        return ask("POST", "/v1/jobs", who, json={"kind": kind, "params": params})
-
-    return _submit
 
 
 def test_indexing_as_a_job(
@@ -185,6 +94,9 @@ def test_bad_parameters_are_refused(submit: Callable[..., Any]) -> None:
         ("chain.backfill", {"from_block": -1, "to_block": 3}),
         ("chain.backfill", {"from_block": "1", "to_block": 3}),
         ("chain.backfill", {"from_block": 1}),
+        ("chain.plan_backfill", {"chunk_blocks": 0}),
+        ("chain.plan_backfill", {"chunk_blocks": "5"}),
+        ("chain.plan_backfill", {"from_block": 1}),
         ("chain.index_head", {"from_block": 1}),
         ("chain.index_head", {"contract_set": "a" * 41}),
     ]:
@@ -240,8 +152,8 @@ def test_alarms_are_listed_in_pages(chain: Chain, ask: Callable[..., Any], index
     assert len(ask("GET", "/v1/chain/alarms?state=all").json["data"]) == 2
 
 
-def test_each_protocol_file_has_a_schedule(settings: Settings) -> None:
-    found = {entry.name: (entry.kind, entry.params) for entry in schedule(settings) if entry.params}
+def test_each_protocol_file_has_a_schedule(deployment: Settings) -> None:
+    found = {entry.name: (entry.kind, entry.params) for entry in schedule(deployment) if entry.params}
     assert found == {
         "index_emitter": (INDEX_HEAD, {"contract_set": "emitter"}),
         "audit_emitter": (AUDIT_RANGES, {"contract_set": "emitter"}),

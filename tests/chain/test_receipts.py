@@ -60,7 +60,7 @@ def test_the_root_of_real_blocks_is_found_again(size: int, chain: Chain, provide
     head = chain.head()
     headers = read_headers(provider, [head])
     window = read_window(provider, contracts, first=head, last=head, known={}, settled=True)
-    assert read_proven_logs(provider, contracts, headers) == [list(window.logs)]
+    assert read_proven_logs(provider, contracts, headers, by_hash=True) == [list(window.logs)]
     assert read_block_logs(provider, contracts, headers) == [list(window.logs)]
     kinds = {receipt["type"] for receipt in chain.ask("eth_getBlockReceipts", hex(head))}
     assert kinds == {"0x0", "0x1", "0x2"} if size > 2 else size > 0 or not kinds
@@ -88,7 +88,8 @@ def test_a_blob_transaction_s_receipt(chain: Chain, provider: Provider) -> None:
     chain.ask("evm_mine")
     receipts = chain.ask("eth_getBlockReceipts", hex(chain.head()))
     assert [receipt["type"] for receipt in receipts] == ["0x3"]
-    assert len(read_proven_logs(provider, contract_set(chain), read_headers(provider, [chain.head()]))[0]) == 2
+    headers = read_headers(provider, [chain.head()])
+    assert len(read_proven_logs(provider, contract_set(chain), headers, by_hash=True)[0]) == 2
 
 
 def cut_logs(receipts: list[dict[str, Any]]) -> None:
@@ -122,10 +123,10 @@ def test_receipts_that_are_not_the_block_s_are_noticed(lie: Any, chain: Chain, b
             lie(answer[0]["result"])
         return answer
 
-    assert len(read_proven_logs(node, contract_set(chain), headers)[0]) == 4
+    assert len(read_proven_logs(node, contract_set(chain), headers, by_hash=True)[0]) == 4
     between.after = after
     with pytest.raises(errors.NodeInconsistent, match="not those of block"):
-        read_proven_logs(node, contract_set(chain), headers)
+        read_proven_logs(node, contract_set(chain), headers, by_hash=True)
     node.close()
 
 
@@ -134,7 +135,7 @@ def test_receipts_that_cannot_be_proven_say_so(chain: Chain, provider: Provider)
     header = read_headers(provider, [chain.head()])[0]
     bare = msgspec.structs.replace(header, receipts_root=b"")
     with pytest.raises(errors.ReceiptsUnusable):
-        read_proven_logs(provider, contract_set(chain), [bare])
+        read_proven_logs(provider, contract_set(chain), [bare], by_hash=True)
 
 
 def test_a_block_the_node_does_not_have_is_no_empty_block(chain: Chain, provider: Provider) -> None:
@@ -145,12 +146,13 @@ def test_a_block_the_node_does_not_have_is_no_empty_block(chain: Chain, provider
     assert isinstance(failure.value, errors.BlockUnavailable)
     beyond = msgspec.structs.replace(header, number=header.number + 100)
     with pytest.raises(errors.BlockUnavailable):
-        read_proven_logs(provider, contract_set(chain), [beyond])
+        read_proven_logs(provider, contract_set(chain), [beyond], by_hash=True)
 
 
 def test_other_contracts_logs_in_a_block_stay_out(chain: Chain, provider: Provider) -> None:
     elsewhere = chain.deploy()
     chain.ask("eth_sendTransaction", chain.moved(1, 1, times=3, to=elsewhere))
     chain.move(2, 2)
-    logs: list[list[Log]] = read_proven_logs(provider, contract_set(chain), read_headers(provider, [chain.head()]))
+    headers = read_headers(provider, [chain.head()])
+    logs: list[list[Log]] = read_proven_logs(provider, contract_set(chain), headers, by_hash=True)
     assert [log.log_index for log in logs[0]] == [3]

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from app.chain.types.indexing import IndexOptions
+from app.chain.adapters.providers import Providers
+from app.chain.adapters.rpc import Provider
+from app.chain.types.indexing import IndexOptions, RangeLimits
 from tests.chain.conftest import Indexer, assert_clean, contract_set, grow, reindexed, replaced
 from tests.chain.emitter import Chain
 
@@ -53,6 +55,29 @@ def test_seven_blocks_replaced_by_three(chain: Chain, indexer: Indexer, clean: I
     assert_clean(indexer, clean, chain)
 
 
+@pytest.mark.parametrize("change", ["7 deep", "same height", "7 by 3", "122 deep", "while stopped"])
+def test_the_reorgs_that_are_promised_to_heal(
+    change: str, chain: Chain, indexer: Indexer, clean: Indexer, provider: Provider
+) -> None:
+    grow(chain, 10)
+    chain.mine(120)
+    grow(chain, 10)
+    indexer.run()
+    if change == "7 by 3":
+        chain.rollback(7)
+        grow(chain, 3)
+    else:
+        depth = {"same height": 1, "122 deep": 122}.get(change, 7)
+        chain.reorg(depth, *replaced(chain, depth))
+    if change == "while stopped":  # and nobody remembers what was before
+        grow(chain, 4)
+        chain.reorg(6, *replaced(chain, 6))
+        indexer.engine.dispose()
+        indexer.providers = Providers([provider])
+    assert indexer.run().rewinds == 1
+    assert_clean(indexer, clean, chain)
+
+
 def test_a_reorg_seen_by_one_set_rewinds_the_others(chain: Chain, indexer: Indexer, clean: Indexer) -> None:
     late = replace(indexer, contracts=contract_set(chain, name="late", start_block=8))
     unread = replace(indexer, contracts=contract_set(chain, name="unread", start_block=30))
@@ -71,6 +96,43 @@ def test_a_reorg_seen_by_one_set_rewinds_the_others(chain: Chain, indexer: Index
     ]
     expected = reindexed(clean)
     state = indexer.state()
+    assert {table: state[table] for table in ("events", "headers", "moves", "sums")} == {
+        table: expected[table] for table in ("events", "headers", "moves", "sums")
+    }
+
+
+def test_a_reorg_below_a_gap_is_found_though_what_another_set_read_above_it_agrees(
+    chain: Chain, indexer: Indexer, clean: Indexer
+) -> None:
+    grow(chain, 12)
+    indexer.run()
+    chain.reorg(3, *replaced(chain, 3))
+    grow(chain, 30)
+    above = replace(indexer, contracts=contract_set(chain, name="above", start_block=20))
+    above.run()
+    report = indexer.run()
+    assert (report.rewinds, report.behind) == (1, False)
+    above.run()
+    state, expected = indexer.state(), reindexed(clean)
+    assert {table: state[table] for table in ("events", "headers", "moves", "sums")} == {
+        table: expected[table] for table in ("events", "headers", "moves", "sums")
+    }
+
+
+def test_a_fork_met_after_ranges_were_recorded_is_healed_in_the_same_call(
+    chain: Chain, indexer: Indexer, clean: Indexer
+) -> None:
+    grow(chain, 8)
+    indexer.run()
+    grow(chain, 12)
+    above = replace(indexer, contracts=contract_set(chain, name="above", start_block=18))
+    above.run()
+    chain.reorg(6, *replaced(chain, 6))
+    indexer.options = IndexOptions(limits=RangeLimits(max_blocks=2))
+    assert indexer.run().rewinds == 1
+    above.run()
+    indexer.options = IndexOptions()
+    state, expected = indexer.state(), reindexed(clean)
     assert {table: state[table] for table in ("events", "headers", "moves", "sums")} == {
         table: expected[table] for table in ("events", "headers", "moves", "sums")
     }

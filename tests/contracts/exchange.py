@@ -17,6 +17,7 @@ from contracts.markets import WAD, MarketParameters
 from contracts.pnau import PriceMessage, encode_prices
 
 BTC, ETH, SOL = 1, 2, 3
+LIMIT, STOP_LOSS, TAKE_PROFIT = 1, 2, 3
 NO_LIMIT_UP = 2**256 - 1
 NO_LIMIT_DOWN = 0
 GAS = 3_000_000
@@ -40,6 +41,19 @@ POSITION_FIELDS = (
     "collateral",
     "entry_price",
     "entry_funding_index",
+)
+ORDER_FIELDS = (
+    "owner",
+    "kind",
+    "market_id",
+    "is_long",
+    "position_id",
+    "size",
+    "collateral",
+    "trigger_price",
+    "acceptable_price",
+    "execution_fee",
+    "expires_at",
 )
 
 
@@ -172,8 +186,11 @@ class Exchange:
     def _with_price(
         self, function: str, arguments: Sequence[Any], at: str, options: dict[str, Any]
     ) -> tuple[object, ...]:
-        by_market = function in ("open", "settle_funding", "update_market")
-        market_id = arguments[0] if by_market else self.position(arguments[0])["market_id"]
+        market_id = arguments[0]
+        if function == "execute_order":
+            market_id = self.order(arguments[0])["market_id"]
+        elif function not in ("open", "settle_funding", "update_market"):
+            market_id = self.position(arguments[0])["market_id"]
         conf = options.pop("conf", "0.01")
         publish_time = self.now + options.get("after", 1)
         return (*arguments, [self.price(market_id or BTC, at, conf=conf, publish_time=publish_time)])
@@ -206,6 +223,10 @@ class Exchange:
     def position(self, position_id: int) -> dict[str, Any]:
         """A position's state by field; all zero when there is none."""
         return dict(zip(POSITION_FIELDS, self.view("positions", position_id), strict=True))
+
+    def order(self, order_id: int) -> dict[str, Any]:
+        """A waiting order by field; all zero when there is none."""
+        return dict(zip(ORDER_FIELDS, self.view("orders", order_id), strict=True))
 
     def balance(self, account: str) -> int:
         """An account's tokens."""

@@ -6,13 +6,13 @@ It shares no code with the contract or the product. It asserts as it goes, so fo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
 from contracts.markets import WAD, MarketParameters
-from tests.contracts.exchange import Event
+from tests.contracts.exchange import LIMIT, Event
 
 
 @dataclass
@@ -49,6 +49,7 @@ class Ledger:
 
     markets: dict[int, FoldedMarket] = field(default_factory=dict)
     positions: dict[int, FoldedPosition] = field(default_factory=dict)
+    orders: dict[int, dict[str, Any]] = field(default_factory=dict)
     pool: int = 0
     insurance: int = 0
 
@@ -63,6 +64,10 @@ class Ledger:
     @property
     def total_collateral(self) -> int:
         return sum(position.collateral for position in self.positions.values())
+
+    @property
+    def escrow(self) -> int:
+        return sum(order["collateral"] + order["execution_fee"] for order in self.orders.values())
 
     def _on_MarketAdded(self, a: dict[str, Any]) -> None:
         self.markets[a["market_id"]] = FoldedMarket(MarketParameters(*(a[name] for name in MarketParameters._fields)))
@@ -117,6 +122,52 @@ class Ledger:
         payout = position.collateral + a["realized_pnl"] - a["funding_paid"] - a["fee"]
         assert a["payout"] == payout >= 0
         self.pool += position.collateral - payout
+
+    def _on_PositionDecreased(self, a: dict[str, Any]) -> None:
+        # As if the part had been a position of its own.
+        whole, market = self.positions[a["position_id"]], self.markets[a["market_id"]]
+        part = replace(whole, size=a["size"], collateral=floor(Fraction(whole.collateral * a["size"], whole.size)))
+        assert 0 < part.size < whole.size
+        assert (a["collateral"], a["realized_pnl"]) == (part.collateral, part.pnl(a["exit_price"]))
+        assert a["funding_paid"] == market.funding(part)
+        assert a["fee"] == ceil(market.fraction(part, a["exit_price"], market.parameters.close_fee_rate))
+        assert a["payout"] == part.collateral + a["realized_pnl"] - a["funding_paid"] - a["fee"] >= 0
+        whole.size -= part.size
+        whole.collateral -= part.collateral
+        market.interest[whole.is_long] -= part.size
+        self.pool += part.collateral - a["payout"]
+
+    def _on_PositionIncreased(self, a: dict[str, Any]) -> None:
+        # As if the addition had been a position of its own and the two had become one.
+        position, market = self.positions[a["position_id"]], self.markets[a["market_id"]]
+        added = a["size"] - position.size
+        assert added > 0
+        assert a["fee"] == ceil(Fraction(added * a["price"] * market.parameters.open_fee_rate, WAD * WAD))
+        against = ceil if position.is_long else floor
+        price = Fraction(position.size * position.entry_price + added * a["price"], a["size"])
+        index = position.size * position.entry_funding_index + added * market.index[position.is_long]
+        assert a["entry_price"] == against(price)
+        assert a["entry_funding_index"] == floor(Fraction(index, a["size"]))
+        market.interest[position.is_long] += added
+        self.pool += a["fee"]
+        for name in ("size", "collateral", "entry_price", "entry_funding_index"):
+            setattr(position, name, a[name])
+        equity = position.collateral + position.pnl(a["price"]) - market.funding(position)
+        assert Fraction(equity) * market.parameters.max_leverage >= position.size * a["price"]
+
+    def _on_OrderPlaced(self, a: dict[str, Any]) -> None:
+        self.orders[a["order_id"]] = a
+
+    def _on_OrderCancelled(self, a: dict[str, Any]) -> None:
+        order = self.orders.pop(a["order_id"])
+        assert (order["owner"], order["market_id"]) == (a["owner"], a["market_id"])
+
+    def _on_OrderExecuted(self, a: dict[str, Any]) -> None:
+        order = self.orders.pop(a["order_id"])
+        assert (order["owner"], order["market_id"]) == (a["owner"], a["market_id"])
+        assert order["execution_fee"] == a["execution_fee"]
+        buys = (order["kind"] == LIMIT) == order["is_long"]
+        assert a["price"] <= order["acceptable_price"] if buys else a["price"] >= order["acceptable_price"]
 
     def _on_PositionLiquidated(self, a: dict[str, Any]) -> None:
         position, market = self._take_out(a, a["price"])

@@ -10,13 +10,18 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from contracts.markets import MAJOR, WAD
-from tests.contracts.exchange import BTC, ETH, NO_LIMIT_DOWN, NO_LIMIT_UP, Exchange
+from tests.contracts.exchange import BTC, ETH, NO_LIMIT_DOWN, NO_LIMIT_UP, STOP_LOSS, TAKE_PROFIT, Exchange, wad
 from tests.contracts.ledger import Ledger
 
 pytestmark = pytest.mark.chain
 
-Kind = Literal["open", "add", "withdraw", "close", "liquidate", "settle", "insure"]
-OFTEN: tuple[Kind, ...] = ("open", "open", "open", "open", "liquidate", "liquidate", "close", "withdraw", "settle")
+Kind = Literal[
+    *("open", "add", "withdraw", "close", "liquidate", "settle", "insure"), *("limit", "stop", "execute", "cancel")
+]
+OFTEN: tuple[Kind, ...] = (
+    *("open", "open", "open", "open", "liquidate", "liquidate", "close", "withdraw", "settle"),
+    *("limit", "stop", "execute", "execute"),
+)
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class Play:
         self.prices = {BTC: 6_140_993_501_000, ETH: 301_244_000_000}
         self.accounts = (exchange.alice, exchange.bob, exchange.keeper)
         self.live: dict[int, dict[str, Any]] = {}
+        self.waiting: dict[int, dict[str, Any]] = {}
         self.seen: set[str] = set()
 
     def do(self, action: Action) -> None:
@@ -63,6 +69,10 @@ class Play:
             self._call("deposit_insurance", action.size, sender=self.accounts[action.actor], after=action.after)
         elif action.kind == "settle":
             self._trade("settle_funding", action, action.market_id)
+        elif action.kind in ("execute", "cancel") and self.waiting:
+            self._end_order(action, *list(self.waiting.items())[action.pick % len(self.waiting)])
+        elif action.kind == "limit":
+            self._place_limit(action)
         elif action.kind == "open" or not self.live:
             self._open(action)
         else:
@@ -81,12 +91,36 @@ class Play:
             # The price goes against the position, up to 6 %: some positions survive it, some are insolvent by then.
             against = -abs(action.move_bps) * 4 if position["is_long"] else abs(action.move_bps) * 4
             self._trade("liquidate", replace(action, move_bps=against), position_id)
+        elif action.kind == "stop":
+            # A stop-loss at any price, of a part or of all.
+            part = position["size"] if action.pick % 2 else action.size
+            terms = (STOP_LOSS, position_id, part, wad("1000000"), NO_LIMIT_DOWN, action.leverage_tenths, 0)
+            terms = terms if position["is_long"] else (TAKE_PROFIT, *terms[1:4], NO_LIMIT_UP, *terms[5:])
+            self._call("place_closing_order", *terms, sender=self.accounts[own], after=action.after)
         elif action.kind == "close":
             limit = NO_LIMIT_DOWN if position["is_long"] else NO_LIMIT_UP
             self._trade("close", replace(action, actor=own), position_id, limit)
         else:
             delta = margin if action.kind == "add" else -margin
             self._trade("modify_collateral", replace(action, actor=own), position_id, delta)
+
+    def _place_limit(self, action: Action) -> None:
+        """A limit order at any price: for a new position, or for one of the actor's own."""
+        limit = NO_LIMIT_UP if action.is_long else NO_LIMIT_DOWN
+        trigger = wad("1000000") if action.is_long else 1
+        own = [key for key, one in self.live.items() if one["owner"] == self.accounts[action.actor]]
+        position_id = own[action.pick % len(own)] if own and action.pick % 2 else 0
+        terms = (action.market_id, action.is_long, position_id, action.size, self._margin(action, action.market_id))
+        fee = action.leverage_tenths
+        sender = self.accounts[action.actor]
+        self._call("place_limit_order", *terms, trigger, limit, fee, 0, sender=sender, after=action.after)
+
+    def _end_order(self, action: Action, order_id: int, order: dict[str, Any]) -> None:
+        if action.kind == "execute":
+            self._trade("execute_order", replace(action, market_id=order["market_id"]), order_id)
+        else:
+            owner = self.accounts.index(order["owner"])
+            self._call("cancel_order", order_id, sender=self.accounts[owner], after=action.after)
 
     def _margin(self, action: Action, market_id: int) -> int:
         return action.size * self.prices[market_id] * 10**10 * 10 // (WAD * action.leverage_tenths) + 1
@@ -106,6 +140,10 @@ class Play:
                 self.live[happened.args["position_id"]] = happened.args
             elif happened.name in ("PositionClosed", "PositionLiquidated"):
                 del self.live[happened.args["position_id"]]
+            elif happened.name == "OrderPlaced":
+                self.waiting[happened.args["order_id"]] = happened.args
+            elif happened.name in ("OrderExecuted", "OrderCancelled"):
+                del self.waiting[happened.args["order_id"]]
 
 
 def check_money(exchange: Exchange) -> None:
@@ -120,6 +158,7 @@ def check_rebuilt(exchange: Exchange) -> None:
     assert ledger.pool == exchange.view("pool")
     assert ledger.insurance == exchange.view("insurance")
     assert ledger.total_collateral == exchange.view("total_collateral")
+    assert ledger.escrow == exchange.view("escrow")
     for market_id, market in ledger.markets.items():
         state = exchange.market(market_id)
         assert market.interest == {True: state["long_open_interest"], False: state["short_open_interest"]}
@@ -175,6 +214,15 @@ def test_a_history_of_every_kind_of_event(thin: Exchange) -> None:
     act(kind="settle", after=3600)
     act(kind="insure")
     act(kind="close", pick=2, move_bps=50)
+    act(kind="limit")
+    act(kind="execute")
+    act(kind="limit", pick=1, size=10**17)
+    act(kind="execute")
+    act(kind="stop", actor=0, size=10**17)
+    act(kind="execute")
+    act(kind="limit", is_long=False)
+    act(kind="cancel")
+    act(kind="close", pick=2)
     act(kind="liquidate", pick=0, move_bps=140)
     act(kind="liquidate", pick=0, move_bps=400, actor=2)
     check_rebuilt(thin)
@@ -188,7 +236,12 @@ def test_a_history_of_every_kind_of_event(thin: Exchange) -> None:
         "PositionOpened",
         "CollateralChanged",
         "PositionClosed",
+        "PositionIncreased",
+        "PositionDecreased",
         "PositionLiquidated",
+        "OrderPlaced",
+        "OrderCancelled",
+        "OrderExecuted",
     }
     assert any(happened.args.get("bad_debt") for happened in events)
     assert play.live == {}

@@ -45,6 +45,7 @@ class History:
 
     def _play(self) -> None:
         self.trading.open()
+        self.trading.place_orders()
         self.opened = self._positions()
         self.trading.change()
         self.changed = self._positions()
@@ -53,6 +54,7 @@ class History:
         self._settle()
         self.endangered_after = self._endangered()
         self._liquidate(self.endangered_after)
+        self._execute()
 
     def _positions(self) -> Positions:
         perp = self.trading.exchange.perp
@@ -77,6 +79,11 @@ class History:
                 exchange.perp.send(sender, "settle_funding", market_id, [update.data], value_wei=UPDATE_FEE_WEI)
             )
         exchange.mined(hashes)
+
+    def _execute(self) -> None:
+        perp, sender = self.trading.exchange.perp, self.trading.traders[0].address
+        hashes = [perp.send(sender, "execute_order", each, []) for each in self.trading.placed]
+        self.trading.exchange.mined(hashes)
 
     def _liquidate(self, position_ids: Sequence[int]) -> None:
         perp, sender = self.trading.exchange.perp, self.trading.traders[0].address

@@ -37,6 +37,8 @@ def test_a_true_index_agrees_on_every_value(history: History, database: Database
          "liquidation of {liquidated} liquidation_fee"),
         ("perps_liquidations SET insurance_paid_wad = insurance_paid_wad + 1 WHERE position_key = :liquidated",
          "insurance beyond its deposits"),
+        ("perps_orders SET executed_price_wad = executed_price_wad + 1 WHERE key = '1'", "order 1 price"),
+        ("perps_orders SET status = 'cancelled', executed_price_wad = NULL WHERE key = '2'", "order 2 status"),
         ("perps_positions SET fees_wad = fees_wad + 1 WHERE key = :open", "pool beyond its deposits"),
     ],
 )  # fmt: skip

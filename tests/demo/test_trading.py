@@ -54,6 +54,18 @@ def test_the_move_endangers_the_doomed_and_nobody_else(history: History) -> None
 
 
 @pytest.mark.chain
+def test_the_move_comes_past_every_order(history: History) -> None:
+    trading = history.trading
+    assert len(trading.placed) == len(trading.position_ids(Fate.STOPS, Fate.GAINS)) > 0
+    after = history._positions()
+    for each in trading.opened:
+        if each.order.fate is Fate.STOPS:
+            assert after[each.position_id]["size"] == each.size_wad - each.size_wad // 2
+        elif each.order.fate is Fate.GAINS:
+            assert after[each.position_id]["size"] == 0
+
+
+@pytest.mark.chain
 def test_a_trade_that_reverts_is_told(history: History) -> None:
     (each, *_) = [one for one in history.trading.opened if one.order.fate is Fate.STAYS]
     stranger = history.trading.traders[each.order.trader - 1]

@@ -18,6 +18,7 @@ from contracts.guardians import GuardianSet
 from contracts.pnau import Accumulator, PriceMessage
 
 LATEST = "/v2/updates/price/latest"
+STREAM = "/v2/updates/price/stream"
 Fault = Callable[["Handler"], None]
 
 
@@ -92,7 +93,10 @@ class RecordedAnswers:
 
 
 class FakeHermes(ThreadingHTTPServer):
-    """Serves a publisher; `faults` are used up first, one a request, and `requests` remembers what came."""
+    """Serves a publisher; `faults` are used up first, one a request, and `requests` remembers what came.
+
+    The stream that was opened last sends what is put into `events`, as it is, and ends at None.
+    """
 
     daemon_threads = True
     block_on_close = False
@@ -103,11 +107,33 @@ class FakeHermes(ThreadingHTTPServer):
         self.faults: deque[Fault] = deque()
         self.requests: list[tuple[str, list[tuple[str, str]], Mapping[str, str]]] = []
         self.released = threading.Event()
+        self.events: deque[bytes | None] = deque()
+        self.changed = threading.Condition()
+        self.streams = 0
 
     @property
     def url(self) -> str:
         """Its address."""
         return f"http://127.0.0.1:{self.server_port}"
+
+    def send(self, event: bytes | None) -> None:
+        """Send this down the stream; None ends it."""
+        with self.changed:
+            self.events.append(event)
+            self.changed.notify_all()
+
+    def next_event(self, stream: int) -> tuple[bytes | None, bool]:
+        """What that stream is to send next, and whether it goes on at all: not when another was opened meanwhile."""
+        with self.changed:
+            while not self.released.is_set() and self.streams == stream and not self.events:
+                self.changed.wait(0.05)
+            if self.released.is_set() or self.streams != stream:
+                return None, False
+            return self.events.popleft(), True
+
+    def publish(self, feeds: Sequence[bytes]) -> None:
+        """Send the publisher's present answer down the stream, as Hermes writes it."""
+        self.send(b"data:" + json.dumps(self.publisher.latest(feeds)).encode() + b"\n\n")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -124,16 +150,38 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.faults:
             self.server.faults.popleft()(self)
         elif parts.path == LATEST:
-            self._latest([bytes.fromhex(value.removeprefix("0x")) for name, value in query if name == "ids[]"])
+            self._known(query, lambda feeds: self.reply(200, json.dumps(self.server.publisher.latest(feeds)).encode()))
+        elif parts.path == STREAM:
+            self._known(query, self._stream)
         else:
             self.reply(404)
 
-    def _latest(self, feeds: Sequence[bytes]) -> None:
+    def _known(self, query: Sequence[tuple[str, str]], answer: Callable[[Sequence[bytes]], None]) -> None:
+        feeds = [bytes.fromhex(value.removeprefix("0x")) for name, value in query if name == "ids[]"]
         missing = [feed.hex() for feed in feeds if feed not in self.server.publisher.known()]
         if missing:
             self.reply(404, ("Price ids not found: " + ", ".join(missing)).encode())
         else:
-            self.reply(200, json.dumps(self.server.publisher.latest(feeds)).encode())
+            answer(feeds)
+
+    def _stream(self, feeds: Sequence[bytes]) -> None:
+        self.send_response(200)
+        for name, value in (("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked")):
+            self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = True
+        with self.server.changed:
+            self.server.streams += 1
+            mine = self.server.streams
+        goes_on = True
+        try:
+            while goes_on:
+                event, goes_on = self.server.next_event(mine)
+                piece = event or b""
+                self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+                goes_on = goes_on and event is not None
+        except OSError:
+            return  # the reader went away
 
     def reply(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         """A whole answer, unless `headers` claim another length."""

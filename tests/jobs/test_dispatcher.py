@@ -15,8 +15,7 @@ from redis import Redis
 from sqlalchemy.orm import Session
 
 from app.core.errors import Unavailable
-from app.core.events import emit
-from app.jobs.adapters.event_stream import STREAM
+from app.core.events import STREAM, emit
 from app.jobs.services.claim import claim_next
 from app.jobs.types import JobKind, Menu, Queue
 from app.ops.adapters.embedded_valkey import EmbeddedValkey

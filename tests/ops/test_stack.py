@@ -35,7 +35,7 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def free_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever runs on this machine, the ports that people use are free."""
-    for variable in ("HTTP__PORT", "FLOWER__PORT"):
+    for variable in ("HTTP__PORT", "STREAM__PORT", "FLOWER__PORT"):
         monkeypatch.setenv(variable, str(free_port()))
 
 
@@ -56,7 +56,18 @@ def test_all_urls_given_nothing_embedded_starts(
         monkeypatch.setenv(name, url)
     plan = planned(tmp_path)
     assert [role.name for role in plan.roles] == [
-        *("migrate", "api", "dispatcher", "worker-chain", "worker-perps", "worker-default", "beat", "flower")
+        *(
+            "migrate",
+            "api",
+            "dispatcher",
+            "stream",
+            "worker-chain",
+            "worker-perps",
+            "worker-default",
+            "price-stream",
+            "beat",
+            "flower",
+        )
     ]
     assert not {*URLS, "CHAIN__RPC_URLS"} & plan.environment.keys()
 

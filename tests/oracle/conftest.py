@@ -18,7 +18,8 @@ from app.oracle.adapters import OracleParts, from_settings
 from app.oracle.adapters.price_cache import KEY
 from app.oracle.services.feeds import register_feeds
 from app.oracle.services.refresh import refresh_prices
-from app.oracle.types import Feed, RefreshSummary
+from app.oracle.types.prices import Feed
+from app.oracle.types.updates import RefreshSummary
 from config.groups import OracleSettings
 from tests.fakes.hermes import FakeHermes, SignedPrices, serving
 from tests.oracle.updates import BTC, ETH, NOW, SEVEN, SOL, message
@@ -59,7 +60,7 @@ def parts(hermes: FakeHermes, redis: Redis) -> OracleParts:
         signers=tuple("0x" + address.hex() for address in SEVEN.addresses),
         signer_set_index=SEVEN.index,
     )
-    return from_settings(settings, redis)
+    return from_settings(settings, redis, chain_id=31339)
 
 
 @pytest.fixture

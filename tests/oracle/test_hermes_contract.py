@@ -12,7 +12,7 @@ import pytest
 from app.core.clock import utc_now
 from app.oracle.adapters.hermes import Hermes
 from app.oracle.maths.verification import verify_answer
-from app.oracle.types import Trust
+from app.oracle.types.updates import Trust
 from contracts.feeds import FEEDS
 from contracts.guardians import DEVELOPMENT_GUARDIANS
 from contracts.price_server import PriceServer

@@ -242,7 +242,7 @@ def test_prices_by_name_and_page(submit: Callable[..., dict[str, Any]], get: Get
         ("/v1/prices/DOGE/history", 404, "oracle.feed_unknown"),
         ("/v1/prices/BTC/USD/history?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", 422, "core.invalid_input"),
         ("/v1/prices/BTC/USD/history?from=yesterday", 422, "core.invalid_input"),
-        ("/v1/prices/BTC/USD", 404, "core.not_found"),
+        ("/v1/prices/DOGE/USD", 404, "oracle.feed_unknown"),
     ],
 )
 def test_bad_questions_get_their_problem(get: Get, path: str, status: int, code: str) -> None:

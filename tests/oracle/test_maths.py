@@ -15,8 +15,10 @@ from app.core.errors import AppError
 from app.oracle.adapters import rules_from
 from app.oracle.errors import UpdateInvalid
 from app.oracle.maths.price import as_decimal, as_wad, confidence_bps
-from app.oracle.maths.validity import REFUSALS, outside_window, validities, validity
-from app.oracle.types import Action, ActionRule, Price, Validity, Window
+from app.oracle.maths.validity import REFUSALS, outside_window, sequencer_verdict, validities, validity
+from app.oracle.types.prices import Action, ActionRule, Price, SequencerRule, Validity
+from app.oracle.types.sources import Uptime
+from app.oracle.types.updates import Window
 from config.groups import OracleSettings
 from tests.oracle.updates import BTC, NOW
 
@@ -120,7 +122,7 @@ def test_a_limit_that_is_not_set_is_not_judged() -> None:
 
 
 def test_each_action_has_its_own_rule() -> None:
-    rules = rules_from(OracleSettings())
+    rules = rules_from(OracleSettings(), 1)
     assert rules.actions.keys() == set(Action)
     two_minutes_old = replace(PRICE, publish_time=NOW - timedelta(minutes=2))
     assert validities(two_minutes_old, rules, NOW) == {
@@ -136,6 +138,39 @@ def test_each_action_has_its_own_rule() -> None:
         Action.LIQUIDATE: Validity.FRESH,
         Action.FUNDING: Validity.CONFIDENCE_TOO_WIDE,
     }
+
+
+@pytest.mark.parametrize(
+    ("average", "verdict"),
+    [
+        (20_000_001, Validity.FRESH),
+        (20_000_000, Validity.FRESH),  # exactly a fifth
+        (19_999_999, Validity.FAR_FROM_AVERAGE),
+        (500_000_000, Validity.FRESH),  # exactly five times
+        (500_000_001, Validity.FAR_FROM_AVERAGE),
+        (0, Validity.FAR_FROM_AVERAGE),
+        (-1, Validity.FAR_FROM_AVERAGE),
+    ],
+)
+def test_a_price_far_from_its_average_liquidates_nobody(average: int, verdict: Validity) -> None:
+    price = replace(PRICE, price=100_000_000, conf=1, ema_price=average)
+    assert validities(price, rules_from(OracleSettings(), 1), NOW)[Action.LIQUIDATE] is verdict
+
+
+@pytest.mark.parametrize(
+    ("uptime", "verdict"),
+    [
+        (None, Validity.SEQUENCER_UNKNOWN),
+        (Uptime(True, NOW - timedelta(seconds=301), NOW), None),
+        (Uptime(True, NOW - timedelta(seconds=300), NOW), Validity.SEQUENCER_STARTING),
+        (Uptime(True, NOW - timedelta(days=9), NOW - timedelta(seconds=60)), None),
+        (Uptime(True, NOW - timedelta(days=9), NOW - timedelta(seconds=61)), Validity.SEQUENCER_UNKNOWN),
+        (Uptime(False, NOW - timedelta(days=9), NOW), Validity.SEQUENCER_DOWN),
+        (Uptime(False, NOW, NOW - timedelta(seconds=61)), Validity.SEQUENCER_UNKNOWN),
+    ],
+)
+def test_a_sequencer_must_run_for_some_time_and_be_known_to(uptime: Uptime | None, verdict: Validity | None) -> None:
+    assert sequencer_verdict(uptime, SequencerRule(1, grace_seconds=300, max_age_seconds=60), NOW) is verdict
 
 
 @given(st.integers(-10_000, 10_000))

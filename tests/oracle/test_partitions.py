@@ -15,14 +15,16 @@ from app.ops.maths.periods import Period
 from app.ops.services.partitions import drop_old, make_ahead
 from app.ops.services.prune import partitioned_tables
 from app.ops.types import PeriodLength
-from app.oracle.services.read import list_history
+from app.oracle.services.history import list_history
 from tests.fakes.hermes import SignedPrices
 from tests.oracle.conftest import Refresh, rows, wait_until_blocked
 from tests.oracle.updates import AT, BTC, NOW, message
 
 PLACES = "SELECT tableoid::regclass::text, count(*) FROM oracle_prices GROUP BY 1 ORDER BY 1"
 (HISTORY,) = (
-    table for table in partitioned_tables(archive_keep_days=1, price_keep_months=1) if table.name == "oracle_prices"
+    table
+    for table in partitioned_tables(archive_keep_days=1, price_keep_months=1, aggregate_keep_days=1)
+    if table.name == "oracle_prices"
 )
 # The migration made two months around the day of the test; this one lies where it made none.
 LATER = datetime(2031, 3, 14, tzinfo=UTC)

@@ -31,9 +31,11 @@ from app.oracle.errors import (
 from app.oracle.maths.pnau import parse_update
 from app.oracle.maths.verification import verify_answer
 from app.oracle.services.feeds import register_feeds
-from app.oracle.services.read import get_quotes, list_history, usable_price
+from app.oracle.services.history import list_history
+from app.oracle.services.read import get_quotes, usable_price
 from app.oracle.services.transaction import latest_update
-from app.oracle.types import Action, Feed, Price, TransactionUpdate, Validity
+from app.oracle.types.prices import Action, Feed, Price, Validity
+from app.oracle.types.updates import TransactionUpdate
 from contracts.pnau import PriceMessage
 from tests.fakes.hermes import FakeHermes, SignedPrices
 from tests.oracle.conftest import Refresh, rows

@@ -25,7 +25,7 @@ from app.oracle.errors import (
 )
 from app.oracle.services.feeds import get_feeds, register_feeds
 from app.oracle.services.refresh import refresh_prices
-from app.oracle.types import Feed
+from app.oracle.types.prices import Feed
 from contracts.guardians import GuardianSet
 from tests.fakes.hermes import FakeHermes, SignedPrices, answer
 from tests.oracle.conftest import Refresh, rows, wait_until_blocked
@@ -79,7 +79,9 @@ def test_a_price_that_is_known_is_not_recorded_again(session: Session, refresh: 
     assert everything(session) == before
 
 
-def test_only_what_is_newer_is_recorded(session: Session, refresh: Refresh, prices: SignedPrices) -> None:
+def test_only_what_is_newer_becomes_the_latest_and_what_comes_late_is_history(
+    session: Session, refresh: Refresh, prices: SignedPrices
+) -> None:
     refresh()
     session.commit()
     prices.put(message(BTC, price=1, publish_time=AT - 1), message(ETH, price=2, publish_time=AT + 1))
@@ -92,7 +94,9 @@ def test_only_what_is_newer_is_recorded(session: Session, refresh: Refresh, pric
         "ETH/USD": 2,
         "SOL/USD": 14_287_000_000,
     }
-    assert rows(session, "SELECT count(*) FROM oracle_prices") == [(4,)]
+    assert rows(session, "SELECT count(*) FROM oracle_prices") == [(5,)]
+    told = rows(session, "SELECT payload ->> 'symbol', count(*) FROM outbox GROUP BY 1 ORDER BY 1")
+    assert told == [("BTC/USD", 1), ("ETH/USD", 2), ("SOL/USD", 1)]
 
 
 def test_extreme_integers_are_kept_exactly(session: Session, refresh: Refresh, prices: SignedPrices) -> None:

@@ -13,7 +13,7 @@ from eth_hash.auto import keccak
 from app.oracle.errors import PriceFromTheFuture, PriceStale, UpdateInvalid
 from app.oracle.maths.pnau import parse_update
 from app.oracle.maths.verification import require_window, verify_answer, verify_update
-from app.oracle.types import Signature, Trust, Window
+from app.oracle.types.updates import Signature, Trust, Window
 from contracts import pnau
 from contracts.guardians import GuardianSet
 from tests.oracle.updates import (

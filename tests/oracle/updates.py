@@ -10,7 +10,7 @@ from typing import Any
 
 from eth_hash.auto import keccak
 
-from app.oracle.types import SignerSet, Trust
+from app.oracle.types.updates import SignerSet, Trust
 from contracts import pnau
 from contracts.guardians import PYTH_EMITTER, PYTH_EMITTER_CHAIN, GuardianSet
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.chain.types.blocks import Event
 from app.chain.types.protocols import Protocol
-from app.oracle.types import Action, ActionRule, Rules
+from app.oracle.types.prices import Action, ActionRule, Rules
 from app.perps.services.protocols import perps_protocols
 from app.perps.services.slots import Settled, settle_due
 from app.perps.types.protocol import PerpsProtocol

@@ -128,13 +128,14 @@ def venue(
 def reconfigure(
     venue: Venue, venue_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., None]]:
-    """A worker with other settings of the perps, or of the chain."""
+    """A worker with other settings of the perps, the chain, or the oracle."""
     made: list[Runtime] = []
 
-    def change(chain: dict[str, Any] | None = None, **perps: Any) -> None:
+    def change(chain: dict[str, Any] | None = None, oracle: dict[str, Any] | None = None, **perps: Any) -> None:
         values = venue_settings.model_dump()
         values["perps"] |= perps
         values["chain"] |= chain or {}
+        values["oracle"] |= oracle or {}
         made.append(Runtime(Settings(_env_file=None, **values)))
         monkeypatch.setitem(tasks.runtime._runtimes, os.getpid(), made[-1])
         venue.runtime = made[-1]

@@ -33,12 +33,8 @@ GENESIS = 1_772_000_000
 TRADER = bytes.fromhex("aa" * 20)
 KEEPER = bytes.fromhex("bb" * 20)
 DERIVED = (
-    "perps_markets",
-    "perps_positions",
-    "perps_folded_events",
-    "perps_funding_rates",
-    "perps_liquidations",
-    "perps_pnl_entries",
+    *("perps_markets", "perps_positions", "perps_orders", "perps_pnl_entries"),
+    *("perps_folded_events", "perps_funding_rates", "perps_liquidations"),
 )
 
 
@@ -114,6 +110,80 @@ def closed(position_id: int, market_id: int = 1, **changes: Any) -> Said:
         "payout": 196 * WAD,
     }
     return Said("PositionClosed", values | changes)
+
+
+def increased(position_id: int, market_id: int = 1, **changes: Any) -> Said:
+    """An order has added to a position; size, collateral and entry are what they are afterwards."""
+    values: dict[str, Any] = {
+        "position_id": position_id,
+        "owner": TRADER,
+        "market_id": market_id,
+        "is_long": True,
+        "price": 1010 * WAD,
+        "size": 2 * WAD,
+        "collateral": 200 * WAD,
+        "entry_price": 1005 * WAD,
+        "entry_funding_index": WAD,
+        "fee": WAD,
+    }
+    return Said("PositionIncreased", values | changes)
+
+
+def decreased(position_id: int, market_id: int = 1, **changes: Any) -> Said:
+    """A part of a position is closed; size and collateral are the part's."""
+    values: dict[str, Any] = {
+        "position_id": position_id,
+        "owner": TRADER,
+        "market_id": market_id,
+        "is_long": True,
+        "exit_price": 1100 * WAD,
+        "size": WAD // 4,
+        "collateral": 25 * WAD,
+        "realized_pnl": 25 * WAD,
+        "funding_paid": WAD,
+        "fee": WAD,
+        "payout": 48 * WAD,
+    }
+    return Said("PositionDecreased", values | changes)
+
+
+def order_placed(order_id: int, market_id: int = 1, **changes: Any) -> Said:
+    """An order: a stop-loss of the position with its number."""
+    values: dict[str, Any] = {
+        "order_id": order_id,
+        "owner": TRADER,
+        "market_id": market_id,
+        "kind": 2,
+        "is_long": True,
+        "position_id": order_id,
+        "size": WAD,
+        "collateral": 0,
+        "trigger_price": 950 * WAD,
+        "acceptable_price": 0,
+        "execution_fee": 2 * WAD,
+        "expires_at": 0,
+    }
+    return Said("OrderPlaced", values | changes)
+
+
+def order_cancelled(order_id: int, market_id: int = 1) -> Said:
+    """An order is taken back."""
+    return Said("OrderCancelled", {"order_id": order_id, "owner": TRADER, "market_id": market_id})
+
+
+def order_executed(order_id: int, market_id: int = 1, **changes: Any) -> Said:
+    """An order's price has come."""
+    values: dict[str, Any] = {
+        "order_id": order_id,
+        "owner": TRADER,
+        "market_id": market_id,
+        "position_id": order_id,
+        "keeper": KEEPER,
+        "price": 949 * WAD,
+        "size": WAD,
+        "execution_fee": 2 * WAD,
+    }
+    return Said("OrderExecuted", values | changes)
 
 
 def liquidated(position_id: int, market_id: int = 1, **changes: Any) -> Said:

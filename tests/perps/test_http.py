@@ -12,9 +12,10 @@ from flask import Flask
 from app.core.errors import Unauthenticated
 from app.core.http.principal import Credentials, Principal
 from app.factory import create_app
-from app.perps.jobs import SCAN_LIQUIDATIONS
+from app.perps.jobs import EXECUTE_ORDERS, SCAN_LIQUIDATIONS
+from app.perps.queries.gauges import GAUGES
 from config.settings import Settings
-from tests.contracts.exchange import NO_LIMIT_DOWN
+from tests.contracts.exchange import NO_LIMIT_DOWN, STOP_LOSS, TAKE_PROFIT
 from tests.perps.test_keeper import move
 from tests.perps.venue import BTC, ETH, NAME, Venue
 
@@ -81,6 +82,70 @@ def test_markets(venue: Venue, get: Get) -> None:
     assert page.headers["Link"].endswith('rel="next"')
     rest = get(f"/v1/markets?limit=2&cursor={page.json['next_cursor']}")
     assert ([one["symbol"] for one in rest.json["data"]], rest.json["has_more"]) == (["SOL-USD"], False)
+
+
+def test_conditional_orders(venue: Venue, get: Get) -> None:
+    long = venue.open(True, "2", "30000")
+    stop = venue.place_closing(STOP_LOSS, long, "59000", size="1")
+    entry = venue.place_limit(False, "61000")
+    gone = venue.place_closing(TAKE_PROFIT, long, "61000")
+    venue.cancel(gone)
+    venue.index()
+    answer = get("/v1/conditional-orders")
+    assert [one["key"] for one in answer.json["data"]] == [gone, entry, stop]
+    assert answer.headers["Cache-Control"] == "private, max-age=1"
+    first = get("/v1/conditional-orders?limit=1")
+    rest = get(f"/v1/conditional-orders?limit=2&cursor={first.json['next_cursor']}")
+    assert [one["key"] for one in rest.json["data"]] == [entry, stop]
+    for query, found in (
+        ("status=open", [entry, stop]),
+        ("status=cancelled", [gone]),
+        ("kind=stop_loss", [stop]),
+        (f"position={long}", [gone, stop]),
+        (f"owner={venue.trader}&market=BTC-USD&protocol={NAME}", [gone, entry, stop]),
+        ("market=ETH-USD", []),
+    ):
+        assert [one["key"] for one in get(f"/v1/conditional-orders?{query}").json["data"]] == found
+    one = get(f"/v1/conditional-orders/{NAME}/{stop}").json
+    assert (one["kind"], one["side"], one["waits"], one["status"]) == ("stop_loss", "long", "below", "open")
+    assert (one["trigger_price"], one["size"], one["execution_fee"]) == ("59000", "1", "20")
+    assert (one["position"], one["expires_at"], one["executed_price"]) == (long, None, None)
+    assert get(f"/v1/conditional-orders/{NAME}/{entry}").json["position"] is None
+    missing = get(f"/v1/conditional-orders/{NAME}/999")
+    assert (missing.status_code, missing.json["code"]) == (404, "perps.order_not_found")
+    refused = get("/v1/conditional-orders?kind=iceberg")
+    assert refused.status_code == 422
+    assert "kind" in str(refused.json["errors"])
+
+
+def test_what_the_keeper_did_and_how_long_it_took(venue: Venue, get: Get) -> None:
+    long, other = venue.open(True, "1", "1500"), venue.open(True, "1", "30000")
+    stop = venue.place_closing(STOP_LOSS, other, "59500")
+    venue.index()
+    move(venue, "59000")
+    venue.run(SCAN_LIQUIDATIONS)
+    venue.run(EXECUTE_ORDERS)
+    venue.settle()
+    venue.run(SCAN_LIQUIDATIONS)
+    answer = get("/v1/keeper-actions").json
+    assert [(one["action"], one["key"]) for one in answer["data"]] == [("execute_order", stop), ("liquidate", long)]
+    first = answer["data"][1]
+    assert (first["protocol"], first["market_id"], first["outcome"]) == (NAME, BTC, "final")
+    assert first["block_number"] == venue.rows("SELECT block_number FROM perps_liquidations")[0][0]
+    assert Decimal(first["detection_seconds"]) > 0
+    assert Decimal(first["broadcast_seconds"]) >= 0
+    assert first["inclusion_seconds"] is not None
+    (only,) = get("/v1/keeper-actions?action=liquidate").json["data"]
+    assert only == first
+    page = get("/v1/keeper-actions?limit=1").json
+    (rest,) = get(f"/v1/keeper-actions?limit=1&cursor={page['next_cursor']}").json["data"]
+    assert rest == first
+    assert get("/v1/keeper-actions?action=dance").status_code == 422
+    gauge = next(gauge for gauge in GAUGES if gauge.name == "watchkeeper_keeper_latency_seconds")
+    found = {tuple(row[1:4]): row[4] for row in venue.rows(gauge.statement)}
+    assert {key[1] for key in found} == {"detection", "broadcast", "inclusion", "total"}
+    # In the answer it is cut to the millisecond.
+    assert 0 <= found["liquidate", "detection", "0.5"] - Decimal(first["detection_seconds"]) < Decimal("0.001")
 
 
 def test_positions_with_live_health(venue: Venue, get: Get) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
 
 from app.perps.jobs import SCAN_LIQUIDATIONS
 from contracts.markets import WAD
 from contracts.price_server import PriceServer
+from tests.fakes.node_proxy import NodeProxy
 from tests.perps.venue import BTC, NAME, Venue
 
 pytestmark = pytest.mark.chain
@@ -208,3 +212,27 @@ def test_without_a_key_the_scan_says_what_it_sees(venue: Venue, reconfigure: Rec
     reconfigure(chain={"signer_key": None})
     assert scanned(venue)["fates"] == {"seen": 1}
     assert intents(venue) == []
+
+
+def test_what_is_sent_goes_through_no_node_that_others_are_preferred_to(
+    venue: Venue, reconfigure: Reconfigure, engine: Engine, venue_node: tuple[str, Any, Any]
+) -> None:
+    node_url, *_ = venue_node
+    proxy = NodeProxy(node_url)
+    reconfigure(chain={"rpc_urls": (SecretStr(proxy.url), SecretStr(node_url))})
+    with engine.begin() as connection:
+        values = {"name": urlsplit(proxy.url).netloc}
+        connection.execute(
+            text(
+                "INSERT INTO chain_providers (chain_id, provider, failures, openings, opened_at, retry_at)"
+                " VALUES (31339, :name, 3, 1, now(), now() + interval '1 hour')"
+            ),
+            values,
+        )
+    venue.open(True, "1", "1500")
+    venue.index()
+    move(venue, "59000")
+    asked = len(proxy.seen)
+    assert scanned(venue)["fates"] == {"planned": 1}
+    assert proxy.seen[asked:] == []
+    proxy.close()

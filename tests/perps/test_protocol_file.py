@@ -60,6 +60,11 @@ def test_our_file_says_what_every_event_means() -> None:
         ("perp.MarketUpdated", Effect.MARKET),
         ("perp.PositionOpened", Effect.OPEN),
         ("perp.CollateralChanged", Effect.COLLATERAL),
+        ("perp.PositionIncreased", Effect.CHANGE),
+        ("perp.PositionDecreased", Effect.CHANGE),
+        ("perp.OrderPlaced", Effect.ORDER_CREATED),
+        ("perp.OrderCancelled", Effect.ORDER_CANCELLED),
+        ("perp.OrderExecuted", Effect.ORDER_EXECUTED),
         ("perp.PositionClosed", Effect.CLOSE),
         ("perp.PositionLiquidated", Effect.LIQUIDATE),
         ("perp.FundingSettled", Effect.FUNDING),
@@ -126,6 +131,15 @@ def field(name: str, word: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ),
         (put("0x12", "price", "contract"), "perps.price.contract"),
         (put(1, "keeper", "bribe"), "perps.keeper.bribe: Extra inputs are not permitted"),
+        (put("shut", "client", "close", "function"), "perps.client.close: perp has no function shut of that many"),
+        (
+            put(["market_id", "luck"], "client", "close", "arguments"),
+            "perps.client.close: perp has no function close of",
+        ),
+        (
+            put(["position_id", "luck", "update_data"], "client", "close", "arguments"),
+            "perps.client.close: nothing is known as luck.",
+        ),
         (field("PositionOpened", "colour", "owner"), "an event of effect `open` has no ['colour']"),
         (lambda t: without("fields", "owner")(event(t, "PositionOpened")), "`open` needs ['owner']"),
         (
@@ -158,7 +172,10 @@ def field(name: str, word: str, value: Any) -> Callable[[dict[str, Any]], None]:
             field("PositionOpened", "size", {"value": "1", "field": "size"}),
             "size needs `field` or `value`, one of them",
         ),
-        (field("PositionOpened", "size", {"value": "many"}), "size is a number with at most 18 decimals"),
+        (
+            field("PositionOpened", "size", {"value": "many"}),
+            "size is a number with at most 18 digits on each side of the point",
+        ),
         (field("MarketAdded", "max_confidence_bps", {"value": "1.5"}), "max_confidence_bps is a whole number"),
         (field("PositionOpened", "owner", {"value": "0x"}), "owner cannot be the same for every event"),
         (

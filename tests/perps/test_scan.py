@@ -113,8 +113,8 @@ def test_backoff_and_those_in_hand_are_passed_over(session: Session) -> None:
     history.fold(1, market_added(1), *(opened(number, collateral=number * WAD) for number in range(1, 5)))
     session.execute(
         text(
-            "INSERT INTO perps_keeper_backoffs (protocol, key, failures, reason, detail, until, failed_at)"
-            " VALUES (:protocol, '1', 1, 'refused', '', :until, :now)"
+            "INSERT INTO perps_keeper_backoffs (protocol, action, key, failures, reason, detail, until, failed_at)"
+            " VALUES (:protocol, 'liquidate', '1', 1, 'refused', '', :until, :now)"
         ),
         {"protocol": PROTOCOL, "until": NOW + timedelta(seconds=1), "now": NOW},
     )

@@ -22,7 +22,7 @@ from app.perps.services.lists import Asked, Slice, funding_page, get_market
 from app.perps.services.shown import show_funding, show_market
 from contracts.markets import MAJOR, WAD
 from tests.perps.computed import SLOT_SECONDS, Clocked, at, computed_file, computed_protocol, slot
-from tests.perps.history import Said, closed, market_added, market_updated, opened
+from tests.perps.history import CHAIN_ID, Said, closed, market_added, market_updated, opened
 from tests.perps.test_keeper import Reconfigure
 from tests.perps.venue import NAME, Venue
 
@@ -169,6 +169,25 @@ def test_a_price_that_is_not_there_is_waited_for_and_holds_up_no_other_market(to
     assert [row["price_wad"] for row in settlements(told)] == [1000 * WAD] * 2
 
 
+def test_an_event_that_comes_late_opens_its_slots_again(told: Clocked) -> None:
+    """As one does that a node had left out: what is settled is what would have been, had it been there."""
+    told.fold(0, market_added(1))
+    told.fold(2, opened(1, size=3 * WAD), opened(2, is_long=False, size=WAD))
+    late = told.mine(3, [opened(3, size=4 * WAD)])
+    told.fold(9, opened(4, size=WAD))
+    told.fold(20)
+    for number in (1, 2, 3):
+        told.price(slot(number), 1000)
+    told.settle(slot(3))
+    told.projection.apply(told.session, late)
+    assert settlements(told) == []
+    told.settle(slot(3))
+    rows = sorted(settlements(told), key=lambda row: row["settled_at"])
+    assert [row["long_oi_wad"] for row in rows] == [7 * WAD, 7 * WAD, 8 * WAD]
+    told.projection.forget(told.session, CHAIN_ID, [event.log for event in late])
+    assert settlements(told) == []
+
+
 def test_a_fork_opens_its_slots_again(told: Clocked) -> None:
     told.fold(0, market_added(1))
     told.fold(2, opened(1, size=3 * WAD), opened(2, is_long=False, size=WAD))
@@ -212,14 +231,14 @@ def test_the_job_settles_what_is_due(venue: Venue, reconfigure: Reconfigure, tmp
     first = next_slot(before, SLOT_SECONDS)
     last = next_slot(late, SLOT_SECONDS) - timedelta(seconds=SLOT_SECONDS)
     slots = 1 + (last - first) // timedelta(seconds=SLOT_SECONDS)
-    assert row.result == {"settled": 3, "last": rfc3339(last)}  # those before it the first attempt settled
+    assert row.result["last"] == rfc3339(last)  # some of those before it the first attempt settled
     rows = venue.rows("SELECT * FROM perps_funding_rates WHERE market_id = '1' ORDER BY settled_at")
     assert [one.settled_at for one in rows] == [first + timedelta(seconds=SLOT_SECONDS * n) for n in range(slots)]
     assert {one.log_index for one in rows} == {-1}
     with Session(venue.engine) as session:
         seeing, now = venue.runtime.perps, datetime.now(UTC)
         market, views = get_market(session, NAME, "1", seeing=seeing, now=now)
-        page = funding_page(session, Asked(protocol=NAME, market="1"), Slice(None, 1))
+        page = funding_page(session, Asked(protocol=NAME, market="1"), Slice(None, 1), seeing=seeing)
     shown = show_market(market, views)["provisional_funding"]
     assert shown["settles_at"] == rfc3339(next_slot(now, SLOT_SECONDS))
     assert show_funding(page.items[0])["place"] | {"block_hash": "", "block_number": 0} == {

@@ -21,13 +21,14 @@ from contracts.deploy import Deployment
 from contracts.feeds import FEEDS
 from contracts.markets import WAD
 from tasks.base import process_message
-from tasks.chain import index_head, watch_transactions
-from tasks.oracle import refresh
-from tasks.perps import check, liquidate, scan, settle_funding
+from tasks.chain import index_head, plan_backfill, watch_transactions
+from tasks.oracle import aggregate, refresh
+from tasks.perps import check, execute_orders, liquidate, scan, settle_funding
 from tasks.runtime import Runtime
 from tests.contracts.exchange import NO_LIMIT_DOWN, NO_LIMIT_UP, wad
 
-TASKS = {task.name: task for task in (index_head, watch_transactions, refresh, check, liquidate, scan, settle_funding)}
+KEEPING = (check, liquidate, scan, execute_orders, settle_funding)
+TASKS = {task.name: task for task in (index_head, plan_backfill, watch_transactions, refresh, aggregate, *KEEPING)}
 NAME = "watchkeeper_perps"
 BTC, ETH, SOL = "1", "2", "3"
 GAS = 3_000_000
@@ -75,8 +76,12 @@ class Venue:
 
     def act(self, function: str, *arguments: object, market: str = BTC, sender: str | None = None) -> Any:
         """A trader's call with fresh prices; its receipt."""
-        data = self.perp.encode_abi(function, [*arguments, self.update_data(market)])
-        call = {"from": sender or self.trader, "to": self.perp.address, "data": data, "value": "0x1", "gas": hex(GAS)}
+        return self.call(function, *arguments, self.update_data(market), sender=sender, value="0x1")
+
+    def call(self, function: str, *arguments: object, sender: str | None = None, value: str = "0x0") -> Any:
+        """A trader's call; its receipt."""
+        data = self.perp.encode_abi(function, list(arguments))
+        call = {"from": sender or self.trader, "to": self.perp.address, "data": data, "value": value, "gas": hex(GAS)}
         receipt = self.w3.eth.wait_for_transaction_receipt(self.rpc("eth_sendTransaction", call), poll_latency=0.01)
         assert receipt["status"] == 1, function
         return receipt
@@ -87,6 +92,29 @@ class Venue:
         receipt = self.act("open", int(market), is_long, wad(size), wad(collateral), limit, market=market)
         (event,) = self.perp.events.PositionOpened().process_receipt(receipt, errors=DISCARD)
         return str(event["args"]["position_id"])
+
+    def place_limit(self, is_long: bool, trigger: str, **options: Any) -> str:
+        """A limit order for one BTC, or to add it to a position; its key."""
+        acceptable = options.get("acceptable", NO_LIMIT_UP if is_long else NO_LIMIT_DOWN)
+        terms = (int(BTC), is_long, int(options.get("position", 0)), WAD, wad(options.get("collateral", "6000")))
+        fee, expires_at = wad(options.get("fee", "20")), options.get("expires_at", 0)
+        return self._placed("place_limit_order", *terms, wad(trigger), acceptable, fee, expires_at)
+
+    def place_closing(self, kind: int, position: str, trigger: str, **options: Any) -> str:
+        """An order to close a position, or a part of it; its key."""
+        is_long = self.on_chain(position)["is_long"]
+        acceptable = options.get("acceptable", NO_LIMIT_DOWN if is_long else NO_LIMIT_UP)
+        terms = (kind, int(position), wad(options.get("size", "1000")), wad(trigger), acceptable)
+        fee, expires_at = wad(options.get("fee", "20")), options.get("expires_at", 0)
+        return self._placed("place_closing_order", *terms, fee, expires_at)
+
+    def _placed(self, function: str, *terms: object) -> str:
+        (event,) = self.perp.events.OrderPlaced().process_receipt(self.call(function, *terms), errors=DISCARD)
+        return str(event["args"]["order_id"])
+
+    def cancel(self, order: str) -> None:
+        """The trader takes an order back."""
+        self.call("cancel_order", int(order))
 
     def on_chain(self, key: str) -> dict[str, Any]:
         """A position as the contract has it."""
@@ -157,8 +185,13 @@ class Venue:
         self.run(INDEX_HEAD, params={"contract_set": NAME})
 
     def refresh(self) -> None:
-        """Record the latest prices."""
+        """Record the latest prices. The searches that this queues are forgotten: a test runs its own, and the worker
+        would go on with these.
+        """
         self.run(REFRESH_PRICES)
+        self.execute(
+            "DELETE FROM jobs WHERE status = 'queued' AND kind IN ('perps.scan_liquidations', 'perps.execute_orders')"
+        )
 
     def rows(self, statement: str, **values: Any) -> Sequence[Any]:
         """What a SELECT gives."""

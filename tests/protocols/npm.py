@@ -44,8 +44,11 @@ class Package:
         return {path.stem: path for path in sorted(folder.iterdir())}
 
     def artifact(self, name: str) -> dict[str, Any]:
-        """ABI, bytecode and the libraries it is linked with."""
+        """ABI, bytecode and the libraries it is linked with; Chainlink's package nests them another way."""
         found: dict[str, Any] = json.loads(self.artifacts[name].read_text())
+        if "compilerOutput" in found:
+            output = found["compilerOutput"]
+            return {"abi": output["abi"], "bytecode": output["evm"]["bytecode"]["object"], "linkReferences": {}}
         return found
 
     def _fetch(self, folder: Path) -> None:
@@ -98,4 +101,10 @@ UNISWAP = Package(
     "@uniswap/v3-core",
     "1.0.1",
     "sha512-7pVk4hEm00j9tc71Y9+ssYpO6ytkeI0y7WE9P6UcmNzhxPePwyAxImuhVsTqWK9YFvzgtvzJHi64pBl4jUzKMQ==",
+)
+CHAINLINK = Package(
+    "@chainlink/contracts",
+    "0.1.6",
+    "sha512-RXKMm+3ADEi1c4/XsXy2Z1m0KQh7H6Nn0FWXmCgXRIorOBt7dvh52c0c41ONJfIhHB/tGeoXnp4lPnZEDqkocA==",
+    folders=("package/abi/v0.6/",),
 )

@@ -150,6 +150,10 @@ def position(_world: World, _owner: Person) -> Parts:
     return {"protocol": our_protocol().name, "key": "1"}
 
 
+def order(_world: World, _owner: Person) -> Parts:
+    return {"protocol": our_protocol().name, "key": "1"}
+
+
 def _signer(world: World, state: str) -> Parts:
     address = secrets.token_bytes(20)
     world.sql(NEW_SIGNER, chain_id=CHAIN_ID, address=address)

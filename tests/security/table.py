@@ -58,6 +58,9 @@ class Entry:
     key_status: int | None = None
     reached_with: str | None = None
     """The operators' scope that reaches another's all the same."""
+    also: tuple[str, ...] = ()
+    """What this very call needs beside the guard's scope, for what it names."""
+    query: str = ""
 
     def __str__(self) -> str:
         return f"{self.method} {self.rule}"
@@ -77,7 +80,7 @@ class Entry:
     def about(self, parts: Parts) -> Call:
         """A right call about this subject."""
         path = re.sub(r"<(?:\w+:)?(\w+)>", lambda found: parts[found[1]], self.rule)
-        return Call(self.method, path, _filled(self.body, parts), self.headers, parts)
+        return Call(self.method, path + self.query, _filled(self.body, parts), self.headers, parts)
 
 
 def _filled(body: Any, parts: Parts) -> Any:
@@ -93,6 +96,15 @@ ONCE = {"Idempotency-Key": "the-same-key"}
 NEW_USER = {"login": "$login", "password": PASSWORD, "scopes": []}
 NEW_PASSWORD = {"current_password": PASSWORD, "password": "another horse battery"}
 SIGN_IN = {"login": "$login", "password": "$password"}
+ORDER = {
+    "protocol": "watchkeeper_perps",
+    "action": "open",
+    "market": "1",
+    "side": "long",
+    "size": "1",
+    "collateral": "10000",
+    "price_limit": "1000000",
+}
 BY_METRICS_TOKEN = {"Authorization": f"Bearer {METRICS_TOKEN}"}
 
 TABLE = (
@@ -175,12 +187,23 @@ TABLE = (
     Entry("POST", "/v1/signers/<address>/reset-breaker", "ops:write", 200, ANYBODYS, subjects.tripped_signer),
     Entry("GET", "/v1/events", "chain:read", 200),
     Entry("GET", "/v1/prices", "oracle:read", 200),
+    Entry("GET", "/v1/prices/<path:name>", "oracle:read", 200, subject=subjects.feed),
+    Entry("GET", "/v1/prices/<path:name>/average", "oracle:read", 200, subject=subjects.feed),
+    Entry("GET", "/v1/candles/<path:name>", "oracle:read", 200, subject=subjects.feed),
     Entry("GET", "/v1/prices/<path:name>/history", "oracle:read", 200, subject=subjects.feed),
     Entry("GET", "/v1/markets", "perps:read", 200),
     Entry("GET", "/v1/markets/<protocol>/<market_id>", "perps:read", 200, subject=subjects.market),
     Entry("GET", "/v1/positions", "perps:read", 200),
     Entry("GET", "/v1/positions/<protocol>/<key>", "perps:read", 200, subject=subjects.position),
+    Entry("GET", "/v1/conditional-orders", "perps:read", 200),
+    Entry("GET", "/v1/conditional-orders/<protocol>/<key>", "perps:read", 200, subject=subjects.order),
+    Entry("GET", "/v1/price-updates", "perps:read", 200),
+    Entry("POST", "/v1/transactions/build", "perps:read", 200, body=ORDER),
     Entry("GET", "/v1/funding-rates", "perps:read", 200),
     Entry("GET", "/v1/liquidations", "perps:read", 200),
     Entry("GET", "/v1/pnl", "perps:read", 200),
+    Entry("GET", "/v1/keeper-actions", "perps:read", 200),
+    # Streams: which topics need which scope, and whose jobs they are, is held by tests/streaming/test_tickets.py
+    Entry("POST", "/v1/stream-tickets", SIGNED_IN, 201, body={"topics": ["prices:*"]}, also=("oracle:read",)),
+    Entry("GET", "/v1/stream", SIGNED_IN, 307, query="?topic=prices:*", also=("oracle:read",)),
 )

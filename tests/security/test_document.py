@@ -36,8 +36,13 @@ BEYOND_A_SCHEMA = {
     "/params": "by the kind's own schema, which /v1/job-kinds gives",
     "/expires_at": "after run_at, and in the future",
     "/callback_url": "an address that may be called",
+    "/topics": "a topic of the grammar, and of what there is; not more than STREAM__MAX_TOPICS",
+    "?topic": "the same",
     "/login": "letters and signs of a login",
     "/password": "without the login in it",
+    "?market": "named where the protocol has more than a transaction can carry",
+    **dict.fromkeys(("/market", "/position", "/side"), "where the action of the order needs it, and only there"),
+    **dict.fromkeys(("/size", "/collateral", "/price_limit"), "the same, above zero, in digits the contract can hold"),
     "/cadence": "an interval or a crontab that comes to pass, in a zone that exists",
 }
 REFUSED_FORMS = {

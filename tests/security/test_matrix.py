@@ -129,7 +129,7 @@ def test_credentials_without_the_scope(world: World, lacking: Lacking, entry: En
 def test_who_may(world: World, entry: Entry) -> None:
     """One scope is enough, an administrator needs none; a key may what its token may, unless the entry says less."""
     for scopes in ([entry.scope] if entry.scope else [], [Scope.ADMIN]):
-        caller = world.person(*scopes)
+        caller = world.person(*scopes, *entry.also)
         assert send(world.client, entry.call(world, caller), caller.by_key).status_code == (
             entry.key_status or entry.status
         )

@@ -21,8 +21,8 @@ from tests.security.whole_run import WholeRun
 
 pytestmark = pytest.mark.flow
 
-ROLES = ["supervisor", "postgres", "broker", "cache", "anvil", "price-server", "api", "dispatcher", "worker-chain"]
-ROLES += ["worker-perps", "worker-default", "beat", "flower"]
+ROLES = ["supervisor", "postgres", "broker", "cache", "anvil", "price-server", "api", "dispatcher", "stream"]
+ROLES += ["worker-chain", "worker-perps", "worker-default", "price-stream", "beat", "flower"]
 KEPT = ("secrets.json", "stack.json", "broker/broker.conf", "cache/cache.conf")
 """The files that exist to hold a secret."""
 

@@ -41,7 +41,7 @@ class WholeRun:
         self.key = "0x" + secrets.token_hex(32)
         self.keystore_password = f"keystore-{secrets.token_urlsafe(24)}"
         self.hermes_key = f"hermes-{secrets.token_urlsafe(24)}"
-        self.ports = {name: str(free_port()) for name in ("HTTP__PORT", "FLOWER__PORT")}
+        self.ports = {name: str(free_port()) for name in ("HTTP__PORT", "STREAM__PORT", "FLOWER__PORT")}
         self.said: list[str] = []
         self._popen: subprocess.Popen[str] | None = None
 

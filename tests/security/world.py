@@ -27,13 +27,15 @@ from app.core.db import make_engine
 from app.core.http.principal import Principal
 from app.jobs.services.schedules import seed
 from app.oracle.queries.prices import record_prices
-from app.oracle.types import Price
-from config.groups import ChainSettings, HttpSettings
-from config.settings import Settings
+from app.oracle.types.prices import Price
+from config.groups import ChainSettings, HttpSettings, OracleSettings
+from config.settings import DEVELOPMENT_GUARDIAN, Settings
 from contracts.feeds import FEEDS
+from contracts.price_server import PriceServer
 from tasks.schedule import schedule
 from tests.accounts.conftest import SHELL, bearer, signed_in, user_maker
 from tests.conftest import app_maker
+from tests.fakes.hermes import serving
 from tests.fakes.node_proxy import Answer, Calls, NodeProxy, result, said
 from tests.perps.history import (
     CHAIN_ID,
@@ -46,6 +48,7 @@ from tests.perps.history import (
     liquidated,
     market_added,
     opened,
+    order_placed,
     our_protocol,
 )
 
@@ -139,12 +142,13 @@ def make_world(settings: Settings, folder: Path) -> Iterator[World]:
     """A world on the settings' database, which must be fresh."""
     node = NodeProxy()
     node.before = _quiet_node
-    settings = _opened(settings, folder, node.url)
+    prices = PriceServer(0, seed=1)
+    settings = _opened(settings, folder, node.url, prices.url)
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=5)
     with Session(engine) as session:
         _fill(session, settings)
         session.commit()
-    with app_maker(settings) as make:
+    with app_maker(settings) as make, serving(prices):
         app = make()
         yield World(settings, app, app.test_client(), make().test_client(), engine)
     engine.dispose()
@@ -154,19 +158,25 @@ def make_world(settings: Settings, folder: Path) -> Iterator[World]:
 def _quiet_node(calls: Calls) -> Answer:
     """A node at block 1, where nobody has ever sent anything."""
     block = {"number": "0x1", "hash": "0x" + "01" * 32, "baseFeePerGas": "0x1"}
-    answers = {"eth_chainId": hex(CHAIN_ID), "eth_getBlockByNumber": block, "eth_feeHistory": {"reward": []}}
+    answers = {
+        "eth_call": "0x" + "00" * 31 + "01",
+        "eth_chainId": hex(CHAIN_ID),
+        "eth_getBlockByNumber": block,
+        "eth_feeHistory": {"reward": []},
+    }
     said_to = [result(call, answers.get(call["method"], "0x0")) for call in calls]
     return said(said_to if len(calls) > 1 else said_to[0])
 
 
-def _opened(settings: Settings, folder: Path, node_url: str) -> Settings:
+def _opened(settings: Settings, folder: Path, node_url: str, prices_url: str) -> Settings:
     """The same with limits that no test meets, the exchange followed, and the metrics open to who knows the token."""
     deployment = {"chain_id": CHAIN_ID, "perp": {"address": EXCHANGE, "block_number": 0}, "pyth": {"address": PYTH}}
     file = folder / "deployment.json"
     file.write_text(json.dumps(deployment))
     return settings.model_copy(
         update={
-            "http": HttpSettings(ip_limit=PLENTY, key_limit=PLENTY, login_limit=PLENTY),
+            "http": HttpSettings(ip_limit=PLENTY, key_limit=PLENTY, login_limit=PLENTY, update_limit=PLENTY),
+            "oracle": OracleSettings(hermes_url=prices_url, signers=(DEVELOPMENT_GUARDIAN,)),
             "metrics_token": SecretStr(METRICS_TOKEN),
             "chain": ChainSettings(
                 protocol_files=(str(PROTOCOL_FILE),),
@@ -179,10 +189,10 @@ def _opened(settings: Settings, folder: Path, node_url: str) -> Settings:
 
 
 def _fill(session: Session, settings: Settings) -> None:
-    """A market with positions, one of them liquidated, a settlement, a price, an alarm, a contract set, schedules."""
+    """A market, positions (one liquidated), an order, a settlement, a price, an alarm, a contract set, schedules."""
     seed(session, schedule(settings))
     history = History(session, our_protocol())
-    history.fold(3, market_added(1), opened(1), opened(2))
+    history.fold(3, market_added(1), opened(1), opened(2), order_placed(1))
     history.fold(4, liquidated(2), funding_settled(1, GENESIS + 48))
     record_prices(session, [_price(utc_now())])
     raise_alarm(

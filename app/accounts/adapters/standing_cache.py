@@ -2,7 +2,7 @@
 
 Postgres always decides. A process trusts what it read for `trust_seconds`, unless the cache Redis holds a mark saying
 that something about it has changed; each standing asks at most once in `LOOK_SECONDS`. Whoever marks waits that long,
-so that once a revocation is answered, nobody trusts a look from before it. Marks live just longer than the trust. A
+so that once a revocation is answered, nobody trusts a look from before it. Marks outlive the trust. A
 flush takes the marks away, and with them the epoch, a random word that each entry keeps from its reading: under another
 one it is not trusted. So only a Redis that does not answer costs promptness: a revoked token then works for at most
 `trust_seconds` more.
@@ -19,10 +19,9 @@ from typing import Protocol, TypeVar, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
+from app.accounts.types import EPOCH, MARK, MARK_SECONDS
 from app.core.logging import get_logger
 
-PREFIX = "wk:changed:"
-EPOCH = "wk:standing_epoch"
 LOOK_SECONDS = 0.025
 MAX_ENTRIES = 20_000
 REDIS_PAUSE_SECONDS = 1.0
@@ -101,17 +100,18 @@ class StandingCache:
         Returns when everybody does: LOOK_SECONDS later.
         """
         self._entries.clear()
-        if self._trust_seconds <= 0:
-            return
+        lifetime_ms = max(int(self._trust_seconds * 1000) + 1000, MARK_SECONDS * 1000)
         try:
+            seconds, microseconds = self._redis.time()
             with self._redis.pipeline(transaction=False) as pipeline:
                 for subject in subjects:
-                    pipeline.set(PREFIX + subject, b"1", px=int(self._trust_seconds * 1000) + 1000)
+                    pipeline.set(MARK + subject, seconds * 1000 + microseconds // 1000, px=lifetime_ms)
                 pipeline.execute()
         except RedisError:
             log.warning("accounts.mark_lost", subjects=subjects)
             return
-        self._wait(LOOK_SECONDS)
+        if self._trust_seconds > 0:
+            self._wait(LOOK_SECONDS)
 
     def is_use_due(self, name: str) -> bool:
         """True at most once a minute for each name: when to note that a key was used."""
@@ -127,7 +127,7 @@ class StandingCache:
         if self._clock() < self._redis_paused_until:
             return None, False
         try:
-            epoch, *marks = self._redis.mget(EPOCH, *(PREFIX + subject for subject in subjects))
+            epoch, *marks = self._redis.mget(EPOCH, *(MARK + subject for subject in subjects))
             if epoch is None:  # the first of all, or flushed: one of the processes that see it begins another
                 self._redis.set(EPOCH, secrets.token_hex(8), nx=True)
                 epoch = self._redis.get(EPOCH)

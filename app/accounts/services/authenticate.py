@@ -30,7 +30,8 @@ def authenticate_token(open_session: OpenSession, cache: StandingCache, claims: 
         raise TokenRevoked()
     if claims.expires_at <= standing.read_at:
         raise TokenExpired()
-    return Principal(principal_id(standing.user_id), frozenset(standing.scopes), "session", str(session_id))
+    scopes = frozenset(standing.scopes)
+    return Principal(principal_id(standing.user_id), scopes, "session", str(session_id), claims.expires_at)
 
 
 def authenticate_key(session: Session, cache: StandingCache, shown: str, now: datetime) -> Principal:
@@ -47,7 +48,8 @@ def authenticate_key(session: Session, cache: StandingCache, shown: str, now: da
         raise KeyRefused()
     if cache.is_use_due(f"key:{key_id}"):
         api_keys.record_use(session, key_id, now)
-    return Principal(principal_id(standing.user_id), _shared_scopes(standing), "api_key", str(key_id))
+    scopes = _shared_scopes(standing)
+    return Principal(principal_id(standing.user_id), scopes, "api_key", str(key_id), standing.expires_at)
 
 
 def _is_secret(standing: KeyStanding, digest: bytes, now: datetime) -> bool:

@@ -45,6 +45,7 @@ def _check_limits(settings: ChainSettings) -> CheckLimits:
     return CheckLimits(
         blooms=settings.blooms,
         receipts=settings.receipts,
+        header_hashes=settings.header_hashes,
         head_calls_per_1000_blocks=settings.head_checks_per_1000_blocks,
         final_calls_per_1000_blocks=settings.final_checks_per_1000_blocks,
     )

@@ -7,6 +7,7 @@ from importlib import import_module
 
 import msgspec
 
+from app.chain.adapters.header_proof import is_proven
 from app.chain.adapters.logs import (
     BLOOM_BYTES,
     MAX_ADDRESSES,
@@ -55,12 +56,18 @@ def read_block_logs(provider: Provider, contracts: ContractSet, headers: Sequenc
     return found
 
 
-def read_proven_logs(provider: Provider, contracts: ContractSet, headers: Sequence[Header]) -> list[list[Log]]:
-    """The logs of `contracts` in each of these blocks, proven complete against the header; one call a block.
+def read_proven_logs(
+    provider: Provider, contracts: ContractSet, headers: Sequence[Header], *, by_hash: bool
+) -> list[list[Log]]:
+    """The logs of `contracts` in each of these blocks, proven complete against the header; one call a block. `by_hash`:
+    and the header against its hash, so that nobody's word is in the proof.
 
-    Raises BlockUnavailable, NodeInconsistent when the receipts are not those of the header, MethodMissing, and
-    ReceiptsUnusable where the root cannot be computed.
+    Raises BlockUnavailable, NodeInconsistent when the receipts are not those of the header, or the header not that of
+    its hash; MethodMissing, and ReceiptsUnusable where a root or a hash cannot be computed.
     """
+    for header in headers if by_hash else ():
+        if not is_proven(provider, header):
+            raise ReceiptsUnusable(f"The header of block {header.number} cannot be held against its hash.")
     found: list[list[Log]] = []
     for start in range(0, len(headers), RECEIPTS_AT_ONCE):
         proven = _read_proven(provider, headers[start : start + RECEIPTS_AT_ONCE])
@@ -68,9 +75,13 @@ def read_proven_logs(provider: Provider, contracts: ContractSet, headers: Sequen
     return found
 
 
-def read_whole_block(provider: Provider, contracts: ContractSet, number: int) -> Window:
-    """One block that holds too many logs for eth_getLogs, by its receipts, proven; raises as `read_proven_logs`."""
+def read_whole_block(provider: Provider, contracts: ContractSet, number: int, *, by_hash: bool) -> Window:
+    """One block that holds too many logs for eth_getLogs, by its receipts, proven; raises as `read_proven_logs`. There
+    is no other way to read it, so a header that cannot be held against its hash will do.
+    """
     headers = read_headers(provider, [number])
+    if by_hash:
+        is_proven(provider, headers[0])
     received = provider.bytes_received
     everything = _read_proven(provider, headers)[0]
     children = created(contracts, everything) if contracts.factories else {}

@@ -16,6 +16,14 @@ def read_contract(rpc: Provider, call: ContractCall) -> bytes:
     return _bytes(rpc.call("eth_call", _fields(call, None), "latest"))
 
 
+def read_contracts(rpc: Provider, calls: Sequence[ContractCall]) -> list[bytes | AppError]:
+    """What each contract answers at the head, or its failure in its place; in batches. A request that failed as a whole
+    raises.
+    """
+    answers = rpc.outcomes([Call("eth_call", (_fields(call, None), "latest")) for call in calls])
+    return [answer if isinstance(answer, AppError) else _bytes(answer) for answer in answers]
+
+
 def call_and_estimate(
     rpc: Provider, sender: bytes, calls: Sequence[ContractCall]
 ) -> list[tuple[bytes, int] | AppError]:

@@ -23,13 +23,36 @@ MAX_ADDRESSES = 1000
 TIMESTAMP_MAX = 253_402_300_799  # the last second of the year 9999: what a timestamp column and Python can hold
 
 
-class _Block(msgspec.Struct, rename="camel", gc=False):
-    number: str
-    hash: str
+class _Block(msgspec.Struct, rename="camel", gc=False, kw_only=True):
+    """A header. But for the last field it is what the hash is made of, in that order; what is not needed as it comes
+    is kept as it is, and read only where the hash is computed again.
+    """
+
     parent_hash: str
-    timestamp: str
-    logs_bloom: str | None = None
+    sha3_uncles: Any = None
+    miner: Any = None
+    state_root: Any = None
+    transactions_root: Any = None
     receipts_root: str | None = None
+    logs_bloom: str | None = None
+    difficulty: Any = None
+    number: str
+    gas_limit: Any = None
+    gas_used: Any = None
+    timestamp: str
+    extra_data: Any = None
+    mix_hash: Any = None
+    nonce: Any = None
+    base_fee_per_gas: Any = None
+    withdrawals_root: Any = None
+    blob_gas_used: Any = None
+    excess_blob_gas: Any = None
+    parent_beacon_block_root: Any = None
+    requests_hash: Any = None
+    hash: str
+
+
+_sealed = attrgetter(*_Block.__struct_fields__[:-1])
 
 
 class RawLog(msgspec.Struct, rename="camel", gc=False):
@@ -159,6 +182,7 @@ def _header(provider: Provider, block: _Block) -> Header:
             quantity(block.timestamp, TIMESTAMP_MAX),
             raw_bytes(block.logs_bloom, BLOOM_BYTES) if block.logs_bloom else b"",
             raw_bytes(block.receipts_root, HASH_BYTES) if block.receipts_root else b"",
+            tuple([value if isinstance(value, str) else None for value in _sealed(block)]),
         )
     except ValueError as error:
         raise NodeAnswerInvalid(f"{provider.name} answered a malformed header: {error}.") from None

@@ -55,19 +55,30 @@ class Budget:
 
 
 def plan_checks(
-    window: Window, budget: Budget, *, held: Sequence[Header], suspects: Sequence[Header], settled: bool, receipts: bool
+    window: Window,
+    budget: Budget,
+    *,
+    held: Sequence[Header],
+    suspects: Sequence[Header],
+    settled: bool,
+    limits: CheckLimits,
 ) -> Plan:
     """What to check of a window, taken from `budget`. `held`: its blocks that may hold a watched log; `suspects`: those
     whose filter and logs disagree. Near the head (not `settled`) every block that may hold one is proven, suspects
     first; of final blocks the suspects are read again, and a few others, which ones nobody can foresee, are proven.
+    Where there are no filters to point at suspects, the calls for these go to more of the others.
     """
+    receipts = limits.receipts
     blocks = len(window.headers)
     if settled:
         budget.final.earn(blocks)
         budget.sample.earn(blocks)
         reread = tuple(suspects[: budget.final.spend(len(suspects))])
         sound = sorted(set(held) - set(reread), key=lambda header: header.hash[::-1]) if receipts else []
-        sample = tuple(sound[: budget.sample.spend(len(sound))])
+        size = budget.sample.spend(len(sound))
+        if not limits.blooms:
+            size += budget.final.spend(len(sound) - size)
+        sample = tuple(sound[:size])
         return Plan(sample, reread, len(set(suspects) - {*reread, *sample}))
     budget.head.earn(blocks)
     wanted = [*suspects, *(header for header in held if header not in suspects)] if receipts else list(suspects)

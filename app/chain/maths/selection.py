@@ -7,6 +7,7 @@ everybody else's events of the same name come too and are left out here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from app.chain.errors import MalformedEvent
@@ -65,6 +66,13 @@ def created(contracts: ContractSet, logs: Iterable[Log]) -> dict[bytes, Child]:
             if address not in known:
                 found.setdefault(address, Child(factory.contract, log.block_number))
     return found
+
+
+def creations_only(contracts: ContractSet) -> ContractSet:
+    """The same set, reading nothing but the events by which contracts are made."""
+    pairs = {pair for factory in contracts.factories for pair in factory.creations}
+    watched = {pair: event for pair, event in contracts.watched.items() if pair in pairs}
+    return replace(contracts, watched=watched, anonymous={}, factories=(), children={})
 
 
 def child_queries(

@@ -1,8 +1,8 @@
-"""The chain's tables: `events` (events, children, headers, cursors, alarms), `providers` (providers, range sizes,
-audits), `transactions` (intents, attempts, signers).
+"""The chain's tables: `events` (events, children, headers, cursors, back-fills, alarms), `providers` (providers, range
+sizes, audits), `transactions` (intents, attempts, signers).
 """
 
-from app.chain.models.events import ChainAlarm, ChainChild, ChainCursor, ChainEvent, ChainHeader
+from app.chain.models.events import ChainAlarm, ChainBackfill, ChainChild, ChainCursor, ChainEvent, ChainHeader
 from app.chain.models.providers import ChainAudit, ChainProvider, ChainRangeSize
 from app.chain.models.transactions import ChainAttempt, ChainIntent, ChainSigner
 
@@ -10,6 +10,7 @@ __all__ = [
     "ChainAlarm",
     "ChainAttempt",
     "ChainAudit",
+    "ChainBackfill",
     "ChainChild",
     "ChainCursor",
     "ChainEvent",

@@ -100,6 +100,32 @@ class ChainCursor(Base):
     halted_reason: Mapped[str | None] = mapped_column(Text)
 
 
+class ChainBackfill(Base):
+    """History that is being read in chunks, each with a cursor `set@first-last`; gone when it has met the live head.
+
+    At most one row a contract set. While it is there the set's own cursor begins above `last_block`, and its events
+    feed no projections.
+    """
+
+    __tablename__ = "chain_backfills"
+    __table_args__ = (
+        CheckConstraint(
+            "start_block <= first_block AND first_block <= last_block AND chunk_blocks >= 1"
+            " AND fold_block >= start_block",
+            name="order",
+        ),
+    )
+
+    chain_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    contract_set: Mapped[str] = mapped_column(Text, primary_key=True)
+    start_block: Mapped[int] = mapped_column(BigInteger)
+    first_block: Mapped[int] = mapped_column(BigInteger)
+    last_block: Mapped[int] = mapped_column(BigInteger)
+    chunk_blocks: Mapped[int] = mapped_column(BigInteger)
+    fold_block: Mapped[int] = mapped_column(BigInteger)
+    children_known: Mapped[int | None] = mapped_column(BigInteger)
+
+
 class ChainAlarm(Base):
     """Something about a chain or a node that an operator should see; an open one is counted up, not repeated.
 

@@ -51,8 +51,8 @@ class ChainRangeSize(Base):
 class ChainAudit(Base):
     """A range of final blocks that was read again and compared with the tables; the next audit goes on after it.
 
-    Grows with the audits, one row a range. `method`: how the truth was found, by another provider's ranges or by
-    receipts alone.
+    Grows with the audits, one row a range; kept as long as ended jobs are, the newest of a set for good. `method`: how
+    the truth was found, by another provider's ranges or by receipts alone.
     """
 
     __tablename__ = "chain_audits"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,11 @@ SELECT_BY_INTENT = text(f"SELECT {_COLUMNS} FROM chain_attempts WHERE intent_id 
 
 SELECT_LAST_NUMBERS = text("""
 SELECT intent_id, max(number) AS number FROM chain_attempts WHERE intent_id = ANY(:ids) GROUP BY intent_id
+""")
+
+SELECT_FIRST_BROADCASTS = text("""
+SELECT intent_id, min(first_broadcast_at) AS at FROM chain_attempts
+WHERE intent_id = ANY(:ids) AND first_broadcast_at IS NOT NULL GROUP BY intent_id
 """)
 
 # Two processes that sign the same replacement agree on its number: the second inserts nothing, and sends nothing.
@@ -73,6 +78,11 @@ def list_competing(session: Session, chain_id: int, signer: bytes, nonces: Itera
     """Every attempt for any of `nonces`, by nonce, oldest first."""
     values = {"chain_id": chain_id, "signer": signer, "nonces": sorted(nonces)}
     return [_attempt(row) for row in session.execute(SELECT_BY_NONCES, values)]
+
+
+def first_broadcasts(session: Session, ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """By intent, when its first attempt was handed to a node."""
+    return {row.intent_id: row.at for row in session.execute(SELECT_FIRST_BROADCASTS, {"ids": list(ids)})}
 
 
 def list_by_intent(session: Session, intent_id: UUID) -> list[Attempt]:

@@ -28,6 +28,18 @@ LAST = text(
     """
 )
 
+PRUNE = text(
+    """
+    DELETE FROM chain_audits WHERE id IN (
+        SELECT id FROM chain_audits AS old
+        WHERE audited_at < statement_timestamp() - make_interval(days => :days)
+          AND EXISTS (SELECT FROM chain_audits AS newer
+                      WHERE newer.chain_id = old.chain_id AND newer.contract_set = old.contract_set
+                        AND newer.id > old.id)
+        LIMIT :limit)
+    """
+)
+
 NEWEST_FIRST = text(
     """
     SELECT first_block, last_block, provider, method, rows_missing, rows_extra, rows_repaired, calls,
@@ -56,3 +68,8 @@ def list_audits(session: Session, *, before: UUID | None, differing: bool, limit
     """Audits, newest first; with `differing` those that found something."""
     rows = session.execute(NEWEST_FIRST, {"before": before, "differing": differing, "limit": limit})
     return [Audit(**row._asdict()) for row in rows]
+
+
+def prune(session: Session, *, days: int, limit: int) -> int:
+    """Delete up to `limit` audits older than `days`, never a set's newest; returns how many went."""
+    return int(session.execute(PRUNE, {"days": days, "limit": limit}).rowcount)  # type: ignore[attr-defined]

@@ -43,6 +43,13 @@ OF = text(
     """
 )
 
+COUNT = text(
+    """
+    SELECT count(*) FROM chain_children
+    WHERE chain_id = :chain_id AND protocol = :protocol AND block_number <= :last_block
+    """
+)
+
 # By block: O(children undone).
 DROP = text("DELETE FROM chain_children WHERE chain_id = :chain_id AND block_number >= :from_block")
 
@@ -77,6 +84,14 @@ def of_contract(session: Session, chain_id: int, protocol: str, contract: str, l
     """At most `limit` of the contracts that go by one name in the file."""
     values = {"chain_id": chain_id, "protocol": protocol, "contract": contract, "limit": limit}
     return [bytes(row.address) for row in session.execute(OF, values)]
+
+
+def count(session: Session, chain_id: int, protocol: str, last_block: int) -> int:
+    """How many contracts were made up to `last_block`. O(the protocol's children)."""
+    found: int = session.execute(
+        COUNT, {"chain_id": chain_id, "protocol": protocol, "last_block": last_block}
+    ).scalar_one()
+    return found
 
 
 def drop(session: Session, chain_id: int, from_block: int) -> None:

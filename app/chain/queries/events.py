@@ -30,6 +30,15 @@ TAKE_IN = text(
 
 DROP = text("DELETE FROM chain_events WHERE chain_id = :chain_id AND block_number >= :from_block")
 
+# By primary key: O(places).
+REMOVE = text(
+    """
+    DELETE FROM chain_events e
+    USING unnest(CAST(:hashes AS bytea[]), CAST(:log_indexes AS integer[])) AS place (block_hash, log_index)
+    WHERE e.chain_id = :chain_id AND e.block_hash = place.block_hash AND e.log_index = place.log_index
+    """
+)
+
 # Undoing much takes longer than any single statement is otherwise allowed.
 NO_TIMEOUT = text("SET LOCAL statement_timeout = 0")
 
@@ -71,6 +80,16 @@ def drop_events(session: Session, chain_id: int, from_block: int) -> None:
     """Delete the events of the blocks from `from_block` on."""
     session.execute(NO_TIMEOUT)
     session.execute(DROP, {"chain_id": chain_id, "from_block": from_block})
+
+
+def remove_events(session: Session, chain_id: int, logs: Sequence[Log]) -> None:
+    """Delete the events at these logs' places."""
+    values = {
+        "chain_id": chain_id,
+        "hashes": [log.block_hash for log in logs],
+        "log_indexes": [log.log_index for log in logs],
+    }
+    session.execute(REMOVE, values)
 
 
 def _packed(

@@ -8,19 +8,26 @@ GAUGES = (
     SqlGauge(
         "watchkeeper_indexer_lag_blocks",
         "Blocks between what is indexed and the head as last seen",
-        "SELECT chain_id, name, head_block - next_block + 1 FROM chain_cursors WHERE head_block IS NOT NULL",
+        "SELECT chain_id, name, head_block - next_block + 1 FROM chain_cursors"
+        " WHERE head_block IS NOT NULL AND strpos(name, '@') = 0",
         ("chain_id", "contract_set"),
     ),
     SqlGauge(
         "watchkeeper_indexer_checked_seconds",
         "Time since the node was last asked",
-        "SELECT chain_id, name, extract(epoch FROM now() - checked_at) FROM chain_cursors",
+        "SELECT chain_id, name, extract(epoch FROM now() - checked_at) FROM chain_cursors WHERE strpos(name, '@') = 0",
         ("chain_id", "contract_set"),
     ),
     SqlGauge(
         "watchkeeper_indexer_rewinds",
         "Reorgs that reached a contract set",
-        "SELECT chain_id, name, rewinds FROM chain_cursors",
+        "SELECT chain_id, name, rewinds FROM chain_cursors WHERE strpos(name, '@') = 0",
+        ("chain_id", "contract_set"),
+    ),
+    SqlGauge(
+        "watchkeeper_indexer_history_missing",
+        "1 for a contract set whose history a back-fill still reads",
+        "SELECT chain_id, contract_set, 1 FROM chain_backfills",
         ("chain_id", "contract_set"),
     ),
     SqlGauge(

@@ -13,13 +13,20 @@ from app.chain.types.reading import Progress, RaisedAlarm
 
 PROGRESS = """
     SELECT chain_id, name, start_block, next_block, tip_at, head_block, final_block, rewinds, checked_at, halted_at,
-           halted_reason
-    FROM chain_cursors
+           halted_reason, NOT EXISTS (SELECT FROM chain_backfills b
+                                      WHERE b.chain_id = c.chain_id AND b.contract_set = c.name) AS history_complete
+    FROM chain_cursors c
 """
 
 ONE = text(f"{PROGRESS} WHERE chain_id = :chain_id AND name = :name")
 
-SETS = text(f"{PROGRESS} WHERE (chain_id, name) > (:chain_id, :name) ORDER BY chain_id, name LIMIT :limit")
+# Ranges that are read beside a set (`set@first-last`) tell of themselves in their jobs.
+SETS = text(
+    f"""{PROGRESS}
+    WHERE (chain_id, name) > (:chain_id, :name) AND strpos(name, '@') = 0
+    ORDER BY chain_id, name LIMIT :limit
+    """
+)
 
 # The headers are bounded, so this reads few, however long ago it was.
 FINAL_AFTER = text(

@@ -1,11 +1,11 @@
 """The audit: ranges of final blocks, one after the other and round again, read once more and compared with the tables.
-What is missing is proven by receipts where they can be, written, and folded into the projections.
+What differs is proven by receipts where they can be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from app.chain import errors
 from app.chain.adapters.block_logs import read_block_logs, read_proven_logs
@@ -16,17 +16,17 @@ from app.chain.maths.blooms import may_hold, watch_masks
 from app.chain.maths.completeness import Budget, differences
 from app.chain.maths.forks import check_window
 from app.chain.maths.ranges import after_refusal, first_size
-from app.chain.maths.selection import created
-from app.chain.queries import audits, children, cursors, events
+from app.chain.maths.selection import created, matching
+from app.chain.queries import audits, cursors
 from app.chain.queries.providers import list_standings
 from app.chain.queries.stored_events import logs_between
-from app.chain.services.children import protocol_of, with_known
+from app.chain.services.children import with_known
 from app.chain.services.completeness import complete
 from app.chain.services.ranges import TOO_MUCH
-from app.chain.services.recording import decode
+from app.chain.services.repair import repair
 from app.chain.services.work import Work
 from app.chain.types.blocks import Header, Log
-from app.chain.types.indexing import Alarm, Window
+from app.chain.types.indexing import Alarm
 from app.chain.types.providers import RangeAudit
 from app.core.db import release
 from app.core.logging import get_logger
@@ -37,13 +37,18 @@ SECOND_PROVIDER, RECEIPTS = "second_provider", "receipts"
 
 
 def audit(work: Work, providers: Providers, *, blocks: int) -> RangeAudit | None:
-    """Audit the next `blocks` final blocks of `work.contracts`, after the last ones audited; None while none is final.
+    """Audit the next `blocks` final blocks of `work.contracts`, after the last ones audited; None while none is final,
+    and while history is missing: what is found then would be folded out of order.
 
     The last configured provider in good standing is asked, so that of several it is not the one that ticks prefer; a
-    sole one is asked for the receipts of every block that may hold a watched log. Rows that are missing are repaired,
-    in one transaction with the row that says so; rows the chain has not raise an alarm and stay for an operator.
-    Commits. Raises NodeBehind for a node that ends before the range, NodeInconsistent (after an alarm) for one of
-    another chain, CursorMoved when a reorg rewound the range meanwhile, and the node's own failures.
+    sole one is asked for the receipts of every block that may hold a watched log. Rows that are missing are written.
+    Rows the chain has not are taken out where receipts prove it, and these a header of the row's own block hash; on a
+    node's mere word they stay, and so do those that say a contract was made, for what was read of it is not undone.
+    All in one transaction with the row that says so, and an alarm after it. Commits.
+
+    Raises NodeBehind for a node that ends before the range, NodeInconsistent (after an alarm) for one of another chain,
+    and for receipts or headers that do not fit; CursorMoved when a reorg rewound the range meanwhile, and the node's
+    own failures.
     """
     span = _next_range(work, blocks)
     if span is None:
@@ -54,13 +59,15 @@ def audit(work: Work, providers: Providers, *, blocks: int) -> RangeAudit | None
     sent = provider.calls_sent
     if int(provider.call("eth_blockNumber", result=str), 16) < last:
         raise errors.NodeBehind(f"{provider.name} ends before block {last}.")
-    stored = logs_between(work.session, work.contracts, first, last)
+    stored = matching(work.contracts, logs_between(work.session, work.contracts, first, last))
     release(work.session)
     headers = _same_chain(work, provider, stored, first, last)
     suspects = (
         _differing(work, provider, headers, stored) if method == SECOND_PROVIDER else _held(work, headers, stored)
     )
-    missing, extra = differences(stored, _truth(work, provider, suspects))
+    truth, proven = _truth(work, provider, suspects)
+    missing, extra = differences(stored, truth)
+    false = _without_creations(work, extra) if proven else []
     found = RangeAudit(
         first_block=first,
         last_block=last,
@@ -68,17 +75,17 @@ def audit(work: Work, providers: Providers, *, blocks: int) -> RangeAudit | None
         method=method,
         rows_missing=len(missing),
         rows_extra=len(extra),
-        rows_repaired=len(missing),
+        rows_repaired=len(missing) + len(false),
         calls=provider.calls_sent - sent,
     )
-    _record(work, found, headers, missing)
+    repair(work, found, headers, missing=missing, false=false)
     return found
 
 
 def _next_range(work: Work, blocks: int) -> tuple[int, int] | None:
     session, contracts = work.session, work.contracts
     cursor = cursors.find_cursor(session, contracts.chain_id, contracts.name)
-    if cursor is None or cursor.final_block is None:
+    if cursor is None or cursor.final_block is None or cursor.lacks_history:
         return None
     end = min(cursor.final_block, cursor.next_block - 1)
     if end < cursor.start_block:
@@ -139,43 +146,21 @@ def _differing(work: Work, provider: Provider, headers: Sequence[Header], stored
     return [header for header in headers if header.hash in differing]
 
 
-def _truth(work: Work, provider: Provider, headers: Sequence[Header]) -> Mapping[Header, Sequence[Log]]:
-    """Their logs, proven by receipts where the chain and the node allow it."""
+def _truth(work: Work, provider: Provider, headers: Sequence[Header]) -> tuple[Mapping[Header, Sequence[Log]], bool]:
+    """Their logs, by receipts where the chain and the node allow it; and whether their blocks' hashes prove them."""
+    checks = work.options.checks
     try:
-        if work.options.checks.receipts:
-            return dict(zip(headers, read_proven_logs(provider, work.contracts, headers), strict=True))
+        if checks.receipts:
+            logs = read_proven_logs(provider, work.contracts, headers, by_hash=checks.header_hashes)
+            return dict(zip(headers, logs, strict=True)), checks.header_hashes
     except (errors.MethodMissing, errors.ReceiptsUnusable) as problem:
         log.warning("receipts_unusable", node=provider.name, reason=problem.detail)
-    return dict(zip(headers, read_block_logs(provider, work.contracts, headers), strict=True))
+    return dict(zip(headers, read_block_logs(provider, work.contracts, headers), strict=True)), False
 
 
-def _record(work: Work, found: RangeAudit, headers: Sequence[Header], missing: Sequence[Log]) -> None:
-    """Write the missing rows, fold their events into the projections, and write down the audit; one transaction."""
-    session, contracts = work.session, work.contracts
-    cursors.lock_chain(session, contracts.chain_id)
-    cursor = cursors.find_cursor(session, contracts.chain_id, contracts.name)
-    if cursor is None or cursor.next_block <= found.last_block:
-        raise errors.CursorMoved()
-    decoded, malformed = decode(contracts, Window(tuple(headers), tuple(missing), 0))
-    timestamps = {header.number: header.timestamp for header in headers}
-    events.insert_events(session, contracts.chain_id, missing, timestamps, malformed)
-    made = created(contracts, missing) if contracts.factories else {}
-    children.add(session, contracts.chain_id, protocol_of(contracts), made)
-    for projection in work.own_projections() if decoded else ():
-        projection.apply(session, decoded)
-    audits.write(session, contracts.chain_id, contracts.name, found)
-    work.commit()
-    if found.rows_missing or found.rows_extra:
-        log.error("audit_differs", contract_set=contracts.name, **asdict(found))
-        work.alarm(
-            Alarm(
-                chain_id=contracts.chain_id,
-                contract_set=contracts.name,
-                kind="audit_differs",
-                subject=f"{contracts.name}@{found.first_block}-{found.last_block}",
-                detail=asdict(found),
-            )
-        )
+def _without_creations(work: Work, rows: Sequence[Log]) -> list[Log]:
+    contracts = replace(work.contracts, children={})
+    return [row for row in rows if not created(contracts, [row])]
 
 
 def _alarm(work: Work, kind: str, provider: Provider, detail: dict[str, object]) -> None:

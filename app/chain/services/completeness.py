@@ -34,12 +34,13 @@ def complete(
     masks = watch_masks(contracts.pairs())
     held = tuple(header for header in headers if may_hold(header, masks)) if limits.blooms else headers
     suspects = _suspects(window, masks) if limits.blooms else cut_at(headers, window.logs)
-    plan = plan_checks(window, budget, held=held, suspects=suspects, settled=settled, receipts=limits.receipts)
+    plan = plan_checks(window, budget, held=held, suspects=suspects, settled=settled, limits=limits)
     truth: dict[Header, Sequence[Log]] = {}
     unusable: str | None = None
     calls = len(plan.prove) + len(plan.reread)
     try:
-        truth |= zip(plan.prove, read_proven_logs(provider, contracts, plan.prove), strict=True)
+        proven = read_proven_logs(provider, contracts, plan.prove, by_hash=limits.header_hashes)
+        truth |= zip(plan.prove, proven, strict=True)
     except (MethodMissing, ReceiptsUnusable) as problem:
         unusable = problem.detail
         # Near the head only suspects are left to check, by hash; the calls for them were granted already.

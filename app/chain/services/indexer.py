@@ -90,9 +90,10 @@ def _look(tick: Tick, cursor: Cursor, report: IndexReport) -> bool:
         _check_tip(cursor, tick.heads)
         _advance(tick, cursor, report)
         return True
-    except errors.ForkSeen:
+    except errors.ForkSeen as fork:
         release(tick.work.session)
-        heal(tick.work, tick.provider, cursor, tick.heads)
+        # The cursor as it is now: ranges may have been recorded before another set's blocks were met.
+        heal(tick.work, tick.provider, _cursor(tick.work), tick.heads, seen_at=fork.block_number)
         report.rewinds += 1
         return False
 
@@ -116,8 +117,8 @@ def _cursor(work: Work) -> Cursor:
 
 
 def _check_tip(cursor: Cursor, heads: Heads) -> None:
-    if cursor.tip_hash is not None and (heads.at_tip is None or heads.at_tip.hash != cursor.tip_hash):
-        raise errors.ForkSeen(f"Block {cursor.tip_block} is not the one indexed.")
+    if cursor.tip_block is not None and (heads.at_tip is None or heads.at_tip.hash != cursor.tip_hash):
+        raise errors.ForkSeen(f"Block {cursor.tip_block} is not the one indexed.", block_number=cursor.tip_block)
 
 
 def _advance(tick: Tick, cursor: Cursor, report: IndexReport) -> None:

@@ -112,7 +112,8 @@ def _read(tick: Tick, contracts: ContractSet, asked: _Asked, tip_hash: bytes | N
     except TOO_MUCH:
         if asked.first < asked.last:
             raise
-        window = read_whole_block(tick.provider, contracts, asked.first)
+        by_hash = tick.work.options.checks.header_hashes
+        window = read_whole_block(tick.provider, contracts, asked.first, by_hash=by_hash)
         check_window(tip_hash, window.headers, window.logs)
         return Checked(window)
     check_window(tip_hash, window.headers, window.logs)

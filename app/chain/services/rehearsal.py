@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.chain.adapters.calls import call_and_estimate, read_contract
+from app.chain.adapters.calls import call_and_estimate, read_contract, read_contracts
 from app.chain.adapters.rpc import Provider
 from app.chain.adapters.transactions import read_market
 from app.chain.errors import ExecutionReverted
@@ -20,6 +20,11 @@ from app.core.errors import AppError
 def read(rpc: Provider, call: ContractCall) -> bytes:
     """What a contract answers at the head; raises ExecutionReverted and the node's failures."""
     return read_contract(rpc, call)
+
+
+def read_all(rpc: Provider, calls: Sequence[ContractCall]) -> list[bytes | AppError]:
+    """What each contract answers at the head, or why it does not, in one batch; raises the node's failures."""
+    return read_contracts(rpc, calls)
 
 
 def rehearse(rpc: Provider, sender: bytes, calls: Sequence[ContractCall], *, policy: SenderPolicy) -> list[Rehearsal]:

@@ -6,7 +6,7 @@ from app.chain import errors
 from app.chain.adapters.logs import read_headers
 from app.chain.adapters.rpc import Provider
 from app.chain.maths.forks import last_common, rewind_to, search_chunks
-from app.chain.queries import children, cursors, events, headers
+from app.chain.queries import backfills, children, cursors, events, headers
 from app.chain.services.work import Work
 from app.chain.types.indexing import Alarm, Cursor, Heads, Rewind
 from app.core.db import release
@@ -18,8 +18,9 @@ NODE_BEHIND = "node_behind"
 log = get_logger(__name__)
 
 
-def heal(work: Work, provider: Provider, cursor: Cursor, heads: Heads) -> None:
-    """Rewind the chain's tables to the last block that the node and we have in common, and commit.
+def heal(work: Work, provider: Provider, cursor: Cursor, heads: Heads, *, seen_at: int) -> None:
+    """Rewind the chain's tables to the last block that the node and we have in common, below the block `seen_at` where
+    they differ, and commit.
 
     A fork below what was final raises an alarm first, in a transaction of its own, and is rewound all the same; where
     the options say so the chain's sets are halted instead (SetHalted). Raises CursorMoved when another worker was
@@ -27,9 +28,8 @@ def heal(work: Work, provider: Provider, cursor: Cursor, heads: Heads) -> None:
     """
     believed, start_block, final_block = _belief(work, cursor)
     try:
-        found = rewind_to(
-            believed, _compare(provider, believed, heads.head.number), start_block=start_block, final_block=final_block
-        )
+        node = _compare(provider, believed, heads.head.number, seen_at, tip_block=cursor.next_block - 1)
+        found = rewind_to(believed, node, start_block=start_block, final_block=final_block)
     except errors.NodeBehind as behind:
         work.alarm(_alarm(work, NODE_BEHIND, provider.name, head_block=heads.head.number, final_block=final_block))
         raise behind
@@ -40,7 +40,8 @@ def heal(work: Work, provider: Provider, cursor: Cursor, heads: Heads) -> None:
 
 
 def rewind(work: Work, cursor: Cursor, from_block: int) -> None:
-    """Undo every block from `from_block` on: cursors, projections, events, children, headers; commits, all or nothing.
+    """Undo every block from `from_block` on: cursors, projections, what back-fills folded, events, children, headers;
+    commits, all or nothing.
 
     Raises CursorMoved when the cursor that the decision was made from has moved since.
     """
@@ -54,6 +55,7 @@ def rewind(work: Work, cursor: Cursor, from_block: int) -> None:
     for projection in work.all_projections():
         projection.rollback(session, chain_id, from_block)
     cursors.rewind(session, chain_id, from_block)
+    backfills.rewind(session, chain_id, from_block)
     headers.drop_headers(session, chain_id, from_block)
     work.commit()
 
@@ -71,13 +73,21 @@ def _belief(work: Work, cursor: Cursor) -> tuple[dict[int, bytes], int, int | No
     return newest_first, cursor.start_block if start is None else start, final
 
 
-def _compare(provider: Provider, believed: dict[int, bytes], head_block: int) -> dict[int, bytes]:
-    """The node's hashes at the numbers we know, from its head down, as far as it takes to find a common block."""
+def _compare(
+    provider: Provider, believed: dict[int, bytes], head_block: int, seen_at: int, *, tip_block: int
+) -> dict[int, bytes]:
+    """The node's hashes at the numbers we know, from its head down, as far as it takes to find a common block.
+
+    The block that gave the fork away comes first, and the search goes at least down to the cursor's own `tip_block`.
+    What another set or a back-fill has read above that, at another time, may be the node's chain again, and agreement
+    there says nothing of the blocks below.
+    """
     numbers = [number for number in believed if number <= head_block]
-    node: dict[int, bytes] = {}
-    for chunk in search_chunks(numbers):
+    seen = [number for number in numbers if number == seen_at]
+    node: dict[int, bytes] = {header.number: header.hash for header in read_headers(provider, seen)} if seen else {}
+    for chunk in search_chunks([number for number in numbers if number != seen_at]):
         node |= {header.number: header.hash for header in read_headers(provider, chunk)}
-        if last_common(believed, node) is not None:
+        if chunk[-1] <= tip_block and last_common(believed, node) is not None:
             break
     return node
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -87,6 +88,16 @@ def get_intent(session: Session, intent_id: UUID) -> Intent:
 def list_live_subjects(session: Session, chain_id: int, action: str) -> list[str]:
     """The subjects for which `action` is under way: planning it again would give the live intent."""
     return intents.list_live_subjects(session, chain_id, action)
+
+
+def list_intents(session: Session, intent_ids: Sequence[UUID]) -> list[Intent]:
+    """Those of the intents that exist, as they are now."""
+    return intents.list_by_ids(session, intent_ids)
+
+
+def list_first_broadcasts(session: Session, intent_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """By intent, when its first transaction was handed to a node; one that never was is left out."""
+    return attempts.first_broadcasts(session, intent_ids)
 
 
 def list_transactions(session: Session, wanted: IntentFilter, *, cursor: str | None, limit: int) -> Page[Intent]:

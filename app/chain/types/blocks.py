@@ -19,6 +19,7 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     """A block's place in its chain. `timestamp` is in seconds since 1970.
 
     `logs_bloom` (256 bytes) and `receipts_root` (32) are what its logs are checked by; empty where the node gives none.
+    `sealed`: all that `hash` is made of, in its order and as the node wrote it.
     """
 
     number: int
@@ -27,6 +28,7 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     timestamp: int
     logs_bloom: bytes = b""
     receipts_root: bytes = b""
+    sealed: tuple[Any, ...] = ()
 
 
 class Log(msgspec.Struct, frozen=True, gc=False):
@@ -167,9 +169,18 @@ class Projection(Protocol):
     """
 
     def apply(self, session: Session, events: Sequence[Event]) -> None:
-        """Fold in further events, in the chain's order; only those that fit their ABI. An audit brings events that were
+        """Fold in further events, in the chain's order; only those that fit their ABI. Raises MalformedEvent, and has
+        written nothing then, when it refuses one. An audit brings events that were
         missing, and are older than others already folded in: they count from their own place on.
         """
 
+    def refusal(self, event: Event) -> str | None:
+        """Why the event cannot be folded in; None when it can."""
+
     def rollback(self, session: Session, chain_id: int, from_block: int) -> None:
         """Undo all that came from blocks at or above `from_block`, whichever contract set brought it."""
+
+    def forget(self, session: Session, chain_id: int, logs: Sequence[Log]) -> None:
+        """Undo what came from these logs alone, which the chain never had and whose rows are gone; what came after them
+        stays, and counts as if they had not been.
+        """

@@ -40,12 +40,14 @@ class RangeLimits:
 class CheckLimits:
     """How far a node's answers are held against blooms and receipts.
 
-    `blooms` and `receipts` are off for a chain that fills in no filters, or whose receipt roots are its own. The others
-    bound the calls that 1,000 blocks may cost: near the head, and where blocks are final.
+    `blooms`, `receipts` and `header_hashes` are off for a chain that fills in no filters, or whose receipt roots or
+    block hashes are its own. The others bound the calls that 1,000 blocks may cost: near the head, and where blocks are
+    final.
     """
 
     blooms: bool = True
     receipts: bool = True
+    header_hashes: bool = True
     head_calls_per_1000_blocks: int = 1000
     final_calls_per_1000_blocks: int = 100
 
@@ -85,10 +87,10 @@ class IndexOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """Where a contract set stands: everything below `next_block` is in the tables.
+    """Where a contract set stands: everything from `start_block` to below `next_block` is in the tables.
 
     `tip_hash` is the hash of block `next_block - 1`, None before the first range. `final_block` is the highest block
-    that was ever called final.
+    that was ever called final. `lacks_history`: a back-fill still reads below `start_block`, so that projections wait.
     """
 
     chain_id: int
@@ -100,6 +102,7 @@ class Cursor:
     head_block: int | None
     final_block: int | None
     halted_reason: str | None
+    lacks_history: bool
 
     @property
     def tip_block(self) -> int | None:

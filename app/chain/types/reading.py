@@ -9,7 +9,8 @@ from uuid import UUID
 
 
 class Progress(NamedTuple):
-    """How far a contract set is indexed: everything below `next_block`; `tip_at` is the time of the block before it.
+    """How far a contract set is indexed: everything from `start_block` to below `next_block`; `tip_at` is the time of
+    the block before it. `history_complete`: no back-fill still reads what lies below `start_block`.
 
     `final_block`: nothing at or below it is expected to change; None while no block was called final.
     """
@@ -25,6 +26,7 @@ class Progress(NamedTuple):
     checked_at: datetime
     halted_at: datetime | None
     halted_reason: str | None
+    history_complete: bool
 
     @property
     def lag_blocks(self) -> int | None:

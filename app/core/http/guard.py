@@ -78,6 +78,13 @@ def current_principal() -> Principal:
     return principal
 
 
+def confirm_principal() -> Principal:
+    """The caller, authenticated once more: what was noted before this call is older than what it says."""
+    gate: Gate = current_app.extensions["guard"]
+    g.principal = gate.authenticate(_credentials())
+    return current_principal()
+
+
 def current_origin(actor: str | None = None) -> Origin:
     """What the audit log says of this request; `actor` for a route that has no principal yet (sign-in)."""
     return Origin(actor=actor or current_principal().id, ip=client_address(), request_id=g.get("request_id"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 ADMIN = "admin"
@@ -25,13 +26,15 @@ class Credentials:
 class Principal:
     """An authenticated caller: `user:<uuid>`; the user's API keys speak as the user.
 
-    `credential_id` is the session or the API key that was shown; `scopes` are what this credential may do.
+    `credential_id` is the session or the API key that was shown, `expires_at` when it stops working by itself (None:
+    never); `scopes` are what this credential may do.
     """
 
     id: str
     scopes: frozenset[str]
     method: Method
     credential_id: str | None = None
+    expires_at: datetime | None = None
 
     def may(self, scope: str) -> bool:
         """True when the principal holds `scope`; `admin` implies every scope."""

@@ -94,13 +94,13 @@ STEP = text(
 ).bindparams(bindparam("cursor", type_=JSONB(none_as_null=True)), bindparam("progress", type_=JSONB(none_as_null=True)))
 
 # Ends attempts: each item says its next status. `again_seconds` moves run_at for those that go back to the queue;
-# `give_back` returns the attempt (a snooze costs none). The ids stand by themselves too: from the items alone the
-# planner guesses at a hundred, and reads a whole small table for one.
+# `give_back` returns the attempt (a snooze costs none). Why a job waits is told beside how far it had come. The ids
+# stand by themselves too: from the items alone the planner guesses at a hundred, and reads a whole small table for one.
 END = """
     SET status = f.status, claim_token = NULL, lease_until = NULL, result = f.result, error = f.error,
         progress = CASE WHEN f.status = 'succeeded' AND j.progress IS NOT NULL
-                   THEN CAST('{"pct": 100.0, "stage": "done", "message": ""}' AS jsonb)
-                   ELSE coalesce(f.progress, j.progress) END,
+                   THEN CAST('{"pct": 100.0, "stage": "done", "message": "", "eta_at": null}' AS jsonb)
+                   ELSE coalesce(j.progress || f.progress, f.progress, j.progress) END,
         attempt = j.attempt - CASE WHEN f.give_back THEN 1 ELSE 0 END,
         run_at = CASE WHEN f.status = 'queued' THEN statement_timestamp() + make_interval(secs => f.again_seconds)
                  ELSE j.run_at END,

@@ -32,7 +32,16 @@ CALLBACKS = text(
         LIMIT :limit)
     """
 )
-STATEMENTS = {"events": EVENTS, "schedule_slots": SLOTS, "callbacks": CALLBACKS}
+# Of watched jobs only: everything else goes with its subject's end.
+LATEST = text(
+    """
+    DELETE FROM outbox_latest WHERE (topic, subject) IN (
+        SELECT topic, subject FROM outbox_latest
+        WHERE topic LIKE 'jobs:%' AND created_at < statement_timestamp() - make_interval(days => :days)
+        LIMIT :limit)
+    """
+)
+STATEMENTS = {"events": EVENTS, "watched_jobs": LATEST, "schedule_slots": SLOTS, "callbacks": CALLBACKS}
 
 
 def prune(session: Session, what: str, *, days: int, limit: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import BoundedSemaphore
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,11 @@ def get_job(session: Session, job_id: UUID, *, principal: str | None) -> Row[Any
     if job is None or (principal is not None and job.principal != principal):
         raise JobNotFound()
     return job
+
+
+def list_statuses(session: Session, ids: Sequence[UUID]) -> dict[UUID, Status]:
+    """The statuses of these jobs, by id; one that ended long ago is left out."""
+    return {job_id: Status(status) for job_id, status in queries.live_statuses(session, ids).items()}
 
 
 def list_jobs(session: Session, wanted: JobFilter, *, cursor: str | None, limit: int) -> Page[Row[Any]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Event
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.core.clock import rfc3339, utc_now
 from app.core.failpoints import failpoint
 from app.jobs.errors import CancelRequested, EffectInDoubt, LeaseLost
+from app.jobs.maths import Sample, eta_seconds, recent_samples
 from app.jobs.queries import claim as queries
 from app.jobs.queries import effects
 from app.jobs.types import Claim, Params
@@ -31,6 +33,7 @@ class JobRun:
         self.lost = Event()
         self.cancelled = Event()
         self.progress: dict[str, Any] | None = None
+        self.samples: list[Sample] = [(at, fraction) for at, fraction in (claim.cursor or {}).get("samples", ())]
         self._lease_seconds = lease_seconds
 
     @property
@@ -51,8 +54,16 @@ class JobRun:
             raise CancelRequested()
 
     def report(self, fraction: float, stage: str, message: str = "") -> None:
-        """Progress for those who poll: written with the next step or heartbeat."""
-        self.progress = {"pct": round(100 * min(max(fraction, 0.0), 1.0), 1), "stage": stage, "message": message}
+        """Progress for those who poll: written with the next step or heartbeat.
+
+        When it will be done is told from the pace of the last reports. A job that goes back to the queue between them
+        keeps `samples` in its cursor, under that name, and goes on counting.
+        """
+        done, now = min(max(fraction, 0.0), 1.0), utc_now()
+        self.samples = recent_samples([*self.samples, (now.timestamp(), done)])
+        seconds = eta_seconds(self.samples)
+        eta_at = None if seconds is None else rfc3339(now + timedelta(seconds=seconds))
+        self.progress = {"pct": round(100 * done, 1), "stage": stage, "message": message, "eta_at": eta_at}
 
     def step(self, cursor: Mapping[str, Any] | None = None) -> None:
         """Commit what was written so far and move the cursor; raises LeaseLost or CancelRequested.

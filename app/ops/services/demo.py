@@ -44,7 +44,11 @@ def demo(root: Path, outer: RunFolder, seed: int, report: Path, say: Callable[[s
     """
     outer.open()
     run = outer.demo()
-    ports = {"HTTP__PORT": inner_port("demo's api"), "FLOWER__PORT": inner_port("demo's flower")}
+    ports = {
+        "HTTP__PORT": inner_port("demo's api"),
+        "FLOWER__PORT": inner_port("demo's flower"),
+        "STREAM__PORT": inner_port("demo's stream"),
+    }
     isolate(QUICK | {name: str(port) for name, port in ports.items()})
     settings = load_settings(None)
     with run.lock():

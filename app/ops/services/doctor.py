@@ -83,6 +83,7 @@ def _run_folder(run: RunFolder) -> Finding:
 def _ports(settings: Settings) -> Iterator[Finding]:
     wanted: tuple[tuple[str, Callable[[], int]], ...] = (
         ("port API", lambda: public_port("the API", "HTTP__PORT", settings.http.port, settings.http.host)),
+        ("port stream", lambda: public_port("the stream", "STREAM__PORT", settings.stream.port, settings.stream.host)),
         ("port Flower", lambda: public_port("Flower", "FLOWER__PORT", settings.flower.port, settings.flower.host)),
     )
     for name, check in wanted:

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from app.chain.services.history import sets_without_history
 from app.jobs.services.progress import queue_progress
 
 
@@ -22,19 +23,23 @@ class Check:
 
 
 def check_all(session: Session, *, broker: Redis, cache: Redis) -> list[Check]:
-    """Every check, the failed ones with their reason. Without a cache or a broker the API still accepts and answers."""
+    """Every check, the failed ones with their reason. Without a cache or a broker the API still accepts and answers;
+    without a protocol's history it says so where that is asked for.
+    """
     found = [
         Check("broker", _ping(broker), needed=False),
         Check("cache", _ping(cache), needed=False),
     ]
     try:
         progress = queue_progress(session)
+        unread = sets_without_history(session)
     except SQLAlchemyError as error:
         return [Check("database", f"It does not answer ({type(error).__name__})."), *found]
     return [
         Check("database", None),
         Check("queue", progress.queue_fault),
         Check("schedules", progress.schedule_fault),
+        Check("history", f"Still being read: {', '.join(unread)}." if unread else None, needed=False),
         *found,
     ]
 

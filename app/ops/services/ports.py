@@ -14,6 +14,7 @@ DEFAULTS = {
     "price-server": 18546,
     "demo's api": 18000,
     "demo's flower": 15555,
+    "demo's stream": 18001,
 }
 
 

@@ -20,7 +20,7 @@ SOFT_SHUTDOWN = {"REMAP_SIGTERM": "SIGQUIT"}
 
 
 def application_roles(settings: Settings, run: RunFolder, *, broker_url: str) -> list[Role]:
-    """Migrations, API, dispatcher, workers, beat, Flower; the broker may be of the stack's own making."""
+    """Migrations, API, dispatcher, stream, workers, price stream, beat, Flower; the broker may be the stack's own."""
     return [
         Role(
             name="migrate",
@@ -36,7 +36,9 @@ def application_roles(settings: Settings, run: RunFolder, *, broker_url: str) ->
             stage=Stage.SERVE,
             log=run.log("dispatcher"),
         ),
+        _stream(settings, run),
         *(_worker(settings, run, name, queues, broker_url) for name, queues in WORKERS.items()),
+        *([_price_stream(run)] if settings.oracle.stream else []),
         Role(
             name="beat",
             command=(*CELERY, "beat", "-S", "tasks.beat:PostgresScheduler", "--pidfile="),
@@ -76,6 +78,30 @@ def _worker(settings: Settings, run: RunFolder, name: str, queues: str, broker_u
         environment=SOFT_SHUTDOWN,
         ready=partial(probes.worker_answers, broker_url, name),
         stop_seconds=20.0,
+    )
+
+
+def _price_stream(run: RunFolder) -> Role:
+    return Role(
+        name="price-stream",
+        command=(sys.executable, "manage.py", "price-stream"),
+        stage=Stage.WORK,
+        log=run.log("price-stream"),
+        stop_seconds=20.0,  # it notices with the next update, or when the stream has been silent for too long
+    )
+
+
+def _stream(settings: Settings, run: RunFolder) -> Role:
+    stream = settings.stream
+    url = f"http://{reachable(stream.host)}:{stream.port}"
+    return Role(
+        name="stream",
+        command=(sys.executable, "manage.py", "stream"),
+        stage=Stage.SERVE,
+        log=run.log("stream"),
+        ready=partial(probes.http_answers, f"{url}/health/ready"),
+        port=stream.port,
+        url=url,
     )
 
 

@@ -39,6 +39,7 @@ def plan_stack(settings: Settings, run: RunFolder) -> Plan:
     """
     public_port("the API", "HTTP__PORT", settings.http.port, settings.http.host)
     public_port("Flower", "FLOWER__PORT", settings.flower.port, settings.flower.host)
+    public_port("the stream", "STREAM__PORT", settings.stream.port, settings.stream.host)
     plan = plan_servers(settings, run)
     secrets = run.secrets()
     made = {

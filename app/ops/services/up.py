@@ -35,6 +35,7 @@ def addresses(plan: Plan, settings: Settings, run: RunFolder) -> str:
     logins = {
         "flower": f"login {settings.flower.user} / {plan.environment.get('FLOWER__PASSWORD', '(FLOWER__PASSWORD)')}",
         "api": "documentation at /docs",
+        "stream": "by tickets: POST /v1/stream-tickets",
     }
     rows = [(role.name, role.url, logins.get(role.name, "")) for role in plan.roles if role.url]
     lines = [f"  {name:<14} {url:<52} {login}".rstrip() for name, url, login in rows]

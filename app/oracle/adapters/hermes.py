@@ -1,4 +1,4 @@
-"""Pyth's Hermes over REST: one batched request for many feeds, its form checked, nothing believed yet.
+"""Pyth's Hermes, over REST and as a stream: one batched request for many feeds, its form checked, nothing believed yet.
 
 The binary part is the authority and is verified by `maths.verification`; the parsed part must say the same, because a
 server that contradicts itself is broken. The key and the URL are settings: the service moved hosts and signers before.
@@ -6,17 +6,21 @@ server that contradicts itself is broken. The key and the URL are settings: the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from pydantic import SecretStr
 
-from app.oracle.adapters.hermes_http import BACKOFF_SECONDS, FeedsNotFound, HermesHttp
+from app.core.logging import get_logger
+from app.oracle.adapters.event_source import EventReader
+from app.oracle.adapters.hermes_http import BACKOFF_SECONDS, MAX_ANSWER_BYTES, FeedsNotFound, HermesHttp
 from app.oracle.errors import SourceAnswerInvalid, SourceUnavailable
 from app.oracle.maths.pnau import parse_update
-from app.oracle.types import ParsedUpdate, PriceMessage, SourceAnswer
+from app.oracle.types.updates import ParsedUpdate, PriceMessage, SourceAnswer
 
 LATEST = "/v2/updates/price/latest"
+STREAM = "/v2/updates/price/stream"
 # 76 bytes of URL a feed: a hundred stay under the 8 KB that proxies allow.
 FEEDS_A_REQUEST = 100
 MISSING_ROUNDS = 3
@@ -45,6 +49,7 @@ class _Latest(msgspec.Struct):
     parsed: list[_Parsed]
 
 
+log = get_logger(__name__)
 _DECODER = msgspec.json.Decoder(_Latest)
 
 
@@ -75,6 +80,37 @@ class Hermes:
             updates.extend(part)
             missing |= absent
         return SourceAnswer(tuple(updates), frozenset(missing))
+
+    def stream(self, feeds: Iterable[bytes], *, silence_seconds: float) -> Iterator[tuple[ParsedUpdate, ...]]:
+        """The signed updates of `feeds` as they are published, unverified, until the stream fails, as every one does.
+
+        A feed that Hermes does not have is left out. Comments that keep the connection alive are no sign of life: the
+        stream has failed when `silence_seconds` bring no update. Raises SourceUnavailable (also for a stream that ends,
+        as Hermes' do after a day), SourceRefused, SourceAnswerInvalid or UpdateInvalid.
+        """
+        left = list(feeds)
+        for _ in range(MISSING_ROUNDS):
+            try:
+                yield from self._follow(left, silence_seconds)
+            except FeedsNotFound as answer:
+                left = [feed for feed in left if feed not in answer.feeds]
+                log.warning("hermes_stream_without_feeds", missing=["0x" + feed.hex() for feed in answer.feeds])
+            if not left:
+                break
+        raise SourceUnavailable("Hermes does not have the feeds that are followed.")
+
+    def _follow(self, feeds: Sequence[bytes], silence_seconds: float) -> Iterator[tuple[ParsedUpdate, ...]]:
+        query = [*(("ids[]", feed.hex()) for feed in feeds), ("encoding", "hex"), ("parsed", "true")]
+        reader, heard_at = EventReader(MAX_ANSWER_BYTES), time.monotonic()
+        for piece in self._http.stream(STREAM, query, silence_seconds=silence_seconds):
+            for event in reader.feed(piece):
+                if event.name == "error":
+                    raise SourceUnavailable("Hermes ended the stream with an error.")
+                yield read_latest(event.data)
+                heard_at = time.monotonic()
+            if time.monotonic() - heard_at > silence_seconds:
+                raise SourceUnavailable(f"The stream brought no update for {silence_seconds:g} s.")
+        raise SourceUnavailable("The stream ended.")
 
     def _latest_known(self, wanted: Sequence[bytes]) -> tuple[Sequence[ParsedUpdate], frozenset[bytes]]:
         left = list(wanted)

@@ -14,7 +14,8 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -91,19 +92,37 @@ class HermesHttp:
                 time.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 
+    def stream(self, path: str, query: Sequence[tuple[str, str]], *, silence_seconds: float) -> Iterator[bytes]:
+        """The pieces of an answer that goes on, as they come, until it ends; tried once.
+
+        Raises what `get` raises, and SourceUnavailable when nothing at all comes for `silence_seconds`.
+        """
+        with self._opened(path, query, silence_seconds) as response:
+            if response.status_code != 200:
+                self._judge(response, self._read(response, time.monotonic() + self._timeout_seconds))
+            while piece := response.raw.read1(CHUNK_BYTES, decode_content=True):
+                yield piece
+
     def _once(self, path: str, query: Sequence[tuple[str, str]]) -> bytes:
+        deadline = time.monotonic() + self._timeout_seconds
+        with self._opened(path, query, self._timeout_seconds) as response:
+            return self._judge(response, self._read(response, deadline))
+
+    @contextmanager
+    def _opened(
+        self, path: str, query: Sequence[tuple[str, str]], silence_seconds: float
+    ) -> Iterator[requests.Response]:
         if (left := self._blocked_until - time.monotonic()) > 0:
             raise SourceUnavailable(f"{self.host} limits our requests.", retry_after_seconds=left)
-        deadline = time.monotonic() + self._timeout_seconds
         try:
             with self._session.get(
                 f"{self._url}{path}",
                 params=list(query),
-                timeout=self._timeout_seconds,
+                timeout=(self._timeout_seconds, silence_seconds),
                 stream=True,
                 allow_redirects=False,
             ) as response:
-                return self._judge(response, self._read(response, deadline))
+                yield response
         # `from None`: the library's messages quote the URL, whose path may hold a key, and logs show causes.
         except requests.exceptions.SSLError:
             raise SourceRefused(f"The certificate of {self.host} was refused.") from None

@@ -13,7 +13,7 @@ import msgspec
 from redis import Redis, RedisError
 
 from app.core.logging import get_logger
-from app.oracle.types import FeedPrice
+from app.oracle.types.prices import FeedPrice
 
 log = get_logger(__name__)
 

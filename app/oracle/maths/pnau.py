@@ -16,7 +16,7 @@ the last part, of the whole or of a part. O(bytes) in time and space; a blob is 
 from __future__ import annotations
 
 from app.oracle.errors import UpdateInvalid
-from app.oracle.types import Leaf, ParsedUpdate, PriceMessage, Signature, Vaa
+from app.oracle.types.updates import Leaf, ParsedUpdate, PriceMessage, Signature, Vaa
 
 MAGIC = b"PNAU"
 PAYLOAD_MAGIC = b"AUWV"

@@ -20,10 +20,10 @@ from app.oracle.errors import UpdateInvalid
 from app.oracle.maths.pnau import HASH_BYTES
 from app.oracle.maths.price import check_expo
 from app.oracle.maths.validity import REFUSALS, outside_window
-from app.oracle.types import (
+from app.oracle.types.prices import Price
+from app.oracle.types.updates import (
     Leaf,
     ParsedUpdate,
-    Price,
     PriceMessage,
     Signature,
     SignerSet,

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from app.oracle.types import Feed, FeedPrice, Price
+from app.oracle.types.prices import Feed, FeedPrice, Price
 
 SELECT_FEEDS = """
     SELECT id, symbol, source, price, conf, expo, publish_time, ema_price, ema_conf, slot, sequence

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.oracle.queries.feeds import price_of
-from app.oracle.types import Price
+from app.oracle.types.prices import Price
 
 # Two index reads a feed: back from the moment as far as a price is good for, then forward to the first.
 AT = text(

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.oracle.errors import FeedConflict, FeedUnknown
 from app.oracle.queries import feeds as queries
-from app.oracle.types import Feed, FeedPrice
+from app.oracle.types.prices import Feed, FeedPrice
 
 ID_HEX_DIGITS = 64
 

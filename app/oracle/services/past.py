@@ -1,4 +1,4 @@
-"""Prices of the past, for what is settled by them later: the same whenever it is asked."""
+"""Recorded prices of the past: in the order they were published, and as of a moment."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy.orm import Session
 
 from app.oracle.queries import past_prices
-from app.oracle.types import Action, Price, Rules
+from app.oracle.queries.prices import list_history
+from app.oracle.types.prices import Action, Price, Rules
 
+AT_ONCE = 5000
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -24,3 +26,15 @@ def prices_at(
     rule = rules.actions[action]
     oldest = EVER if rule.max_age_seconds is None else at - timedelta(seconds=rule.max_age_seconds)
     return past_prices.prices_at(session, feeds, at, oldest=oldest, max_bps=rule.max_confidence_bps)
+
+
+def read_prices(session: Session, feed: bytes, start: datetime, end: datetime) -> list[Price]:
+    """A feed's recorded prices with start ≤ publish time ≤ end, the oldest first. O(prices)."""
+    found: list[Price] = []
+    before = end + timedelta(microseconds=1)
+    while True:
+        page = list_history(session, feed, start, before, AT_ONCE)
+        found += page
+        if len(page) < AT_ONCE:
+            return found[::-1]
+        before = page[-1].publish_time

@@ -8,7 +8,7 @@ from datetime import datetime
 from app.oracle.adapters.hermes import Hermes
 from app.oracle.errors import PriceMissing
 from app.oracle.maths.verification import require_window, verify_answer
-from app.oracle.types import TransactionUpdate, Trust, Window
+from app.oracle.types.updates import TransactionUpdate, Trust, Window
 
 
 def latest_update(

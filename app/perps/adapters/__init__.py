@@ -15,6 +15,7 @@ def caps_from(settings: PerpsSettings) -> Caps:
     """What a scan may do and spend."""
     return Caps(
         max_liquidations=settings.max_liquidations_per_scan,
+        max_orders=settings.max_orders_per_scan,
         native_feed=settings.native_feed,
         min_profit_wad=int(settings.min_profit_usd * WAD),
         gas_ceiling=settings.gas_ceiling,

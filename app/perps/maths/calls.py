@@ -8,7 +8,8 @@ from typing import Any
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from app.perps.types.protocol import PerpsSection, PriceCall
+from app.perps.types.protocol import PerpsSection
+from app.perps.types.sections import PriceCall
 
 UPDATE_DATA = "update_data"
 # Pyth's public interface: `getUpdateFee(bytes[]) returns (uint256)`.
@@ -42,12 +43,19 @@ def encode_price(call: PriceCall, market_id: str) -> bytes:
 
 
 def call_values(
-    section: PerpsSection, *, market_id: str, key: str | None = None, update_data: Sequence[bytes] = ()
+    section: PerpsSection,
+    *,
+    market_id: str,
+    position: str | None = None,
+    order: str | None = None,
+    update_data: Sequence[bytes] = (),
 ) -> dict[str, Any]:
     """Our words for arguments, with their values: the identities' fields and the update data."""
     values: dict[str, Any] = dict(zip(section.identity.market, market_id.split(":"), strict=True))
-    if key is not None:
-        values |= dict(zip(section.identity.position, key.split(":"), strict=True))
+    if position is not None:
+        values |= dict(zip(section.identity.position, position.split(":"), strict=True))
+    if order is not None:
+        values |= dict(zip(section.identity.order, order.split(":"), strict=True))
     return values | {UPDATE_DATA: list(update_data)}
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from app.chain.types.calls import Rehearsal
 from app.perps.maths.units import WAD, WORD, divide_up
 from app.perps.types.keeper import Fate
-from app.perps.types.protocol import KeeperSection
+from app.perps.types.sections import KeeperSection
 
 # First wait and longest wait in seconds; each further failure in a row doubles it. What is not here does not wait.
 BACKOFFS = {
     Fate.HEALTHY: (10, 60),
+    Fate.UNTRIGGERED: (2, 30),
     Fate.UNPROFITABLE: (30, 600),
     Fate.REFUSED: (30, 3600),
 }
@@ -23,11 +24,13 @@ def fate_of(rehearsal: Rehearsal, section: KeeperSection) -> Fate:
         return Fate.UNREACHED if rehearsal.failure.retryable else Fate.REFUSED
     if rehearsal.reason in section.healthy:
         return Fate.HEALTHY
+    if rehearsal.reason in section.untriggered:
+        return Fate.UNTRIGGERED
     return Fate.GONE if rehearsal.reason in section.gone else Fate.REFUSED
 
 
 def bonus_units(returned: bytes | None) -> int:
-    """The bonus a liquidation returns, in the collateral's own units: its first word, or nothing."""
+    """The bonus or fee that the call returns, in the collateral's own units: its first word, or nothing."""
     return int.from_bytes(returned[:WORD], "big") if returned and len(returned) >= WORD else 0
 
 
@@ -37,6 +40,6 @@ def cost_wad(cost_wei: int, native_price_wad: int) -> int:
 
 
 def backoff_seconds(fate: Fate, failures: int) -> int:
-    """How long to leave a position alone after its `failures`-th failure in a row; 0: not at all."""
+    """How long to leave a position or an order alone after its `failures`-th failure in a row; 0: not at all."""
     first, longest = BACKOFFS.get(fate, (0, 0))
     return min(first << min(failures - 1, 20), longest)

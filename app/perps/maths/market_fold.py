@@ -1,13 +1,16 @@
-"""A market's terms as the fold of its events."""
+"""A market as the fold of its events: its terms, and all of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from app.perps.types.changes import MarketChange
-from app.perps.types.markets import FundingTerms, MarketTerms
+from app.perps.maths.funding import funding_rate_wad
+from app.perps.types.changes import FundingEntry, MarketChange
+from app.perps.types.markets import FundingState, FundingTerms, Market, MarketTerms
+from app.perps.types.positions import Side
+from app.perps.types.protocol import PerpsProtocol
 from app.perps.types.vocabulary import KINDS, NUMBERS, TERMS
 
 _FUNDING = {
@@ -43,6 +46,38 @@ def folded_terms(changes: Iterable[MarketChange], *, has_feed: bool = True) -> L
     if listed is None or newest is None:
         return None
     return Listing(_terms(said, feed), newest.place.mined_at, listed.place.mined_at, listed.place.block_number)
+
+
+def folded_market(
+    protocol: PerpsProtocol,
+    market_id: str,
+    listing: Listing,
+    settlement: FundingEntry | None,
+    interest: Mapping[Side, int],
+) -> Market:
+    """A market by its terms, its newest settlement and its open interest. Funding counts from the listing until it is
+    first settled.
+    """
+    state = FundingState(
+        long_open_interest_wad=interest[Side.LONG],
+        short_open_interest_wad=interest[Side.SHORT],
+        long_index_wad=settlement.long_index_wad if settlement else 0,
+        short_index_wad=settlement.short_index_wad if settlement else 0,
+        settled_at=settlement.settled_at if settlement else listing.listed_at,
+    )
+    rate = funding_rate_wad(interest[Side.LONG], interest[Side.SHORT], listing.terms.funding)
+    if protocol.section.funding.model == "premium":
+        rate = settlement.rate_wad if settlement else 0
+    return Market(
+        protocol=protocol.name,
+        market_id=market_id,
+        terms=listing.terms,
+        funding=state,
+        current_rate_wad=rate,
+        terms_changed_at=listing.changed_at,
+        listed_at=listing.listed_at,
+        listed_block_number=listing.listed_block_number,
+    )
 
 
 def _terms(said: dict[str, Any], feed: bytes | None) -> MarketTerms:

@@ -9,10 +9,12 @@ from typing import Any
 
 from app.perps.errors import UnreadableEvent
 from app.perps.maths.units import WAD_DECIMALS, scaled_wad, sqrt_price_wad
-from app.perps.types.changes import Changes, FundingEntry, MarketChange, PositionChange, Premium
+from app.perps.types.changes import Changes, FundingEntry, MarketChange, OrderChange, PositionChange, Premium
+from app.perps.types.fitting import KEY_BYTES_MOST, misfit, text_misfit
+from app.perps.types.orders import OrderKind
 from app.perps.types.positions import Place, PnlEntry, Side
 from app.perps.types.protocol import EventRule, FieldRule, PerpsSection, Unit
-from app.perps.types.vocabulary import KINDS, NUMBERS, Effect, Kind, Mode
+from app.perps.types.vocabulary import KINDS, LIMITS, NUMBERS, ORDER_EFFECTS, Effect, Kind, Mode
 
 ADDRESS_BYTES = 20
 _EXACT = Context(prec=80)
@@ -32,13 +34,16 @@ def read_into(changes: Changes, section: PerpsSection, rule: EventRule, args: Ma
         return
     market_id = key_of(args, section.identity.market)
     if rule.effect is Effect.MARKET:
-        feed = None if section.price is None else _feed(section.price.feed, args.get(section.price.feed))
+        source = section.feed_field
+        feed = None if source is None else _feed(source, args.get(source))
         changes.markets.append(MarketChange(market_id=market_id, place=place, terms=values, price_feed=feed))
     elif rule.effect is Effect.FUNDING:
         changes.funding.append(_funding(market_id, place, values))
     elif rule.effect is Effect.PREMIUM:
         prices = {"market_price_wad": values["market_price"], "price_wad": values["price"]}
         changes.premiums.append(Premium(market_id=market_id, place=place, **prices))
+    elif rule.effect in ORDER_EFFECTS:
+        changes.orders.append(_order(section, rule.effect, args, values, market_id, place))
     else:
         named = {_attribute(name): value for name, value in values.items()}
         key = key_of(args, section.identity.position)
@@ -49,7 +54,10 @@ def read_into(changes: Changes, section: PerpsSection, rule: EventRule, args: Ma
 
 def key_of(args: Mapping[str, Any], names: tuple[str, ...]) -> str:
     """The identity that the named fields make, as text: numbers in digits, bytes in hex, joined by colons."""
-    return ":".join(_key_part(name, args) for name in names)
+    key = ":".join(_key_part(name, args) for name in names)
+    if problem := text_misfit(key, KEY_BYTES_MOST):
+        raise UnreadableEvent(f"the identity made of {', '.join(names)} {problem}")
+    return key
 
 
 def _key_part(name: str, args: Mapping[str, Any]) -> str:
@@ -62,6 +70,15 @@ def _key_part(name: str, args: Mapping[str, Any]) -> str:
 
 
 def _value(name: str, rule: FieldRule, args: Mapping[str, Any], section: PerpsSection) -> Any:
+    value = _read(name, rule, args, section)
+    if problem := misfit(KINDS[name], value):
+        if name in LIMITS:
+            return None
+        raise UnreadableEvent(f"{rule.source or name} {problem}")
+    return value
+
+
+def _read(name: str, rule: FieldRule, args: Mapping[str, Any], section: PerpsSection) -> Any:
     if rule.value is not None:
         return _constant(KINDS[name], rule.value)
     if rule.source is None or rule.source not in args:
@@ -70,12 +87,16 @@ def _value(name: str, rule: FieldRule, args: Mapping[str, Any], section: PerpsSe
     if kind in NUMBERS:
         decimals = section.decimals.of(kind) if rule.decimals is None else rule.decimals
         return _number(rule, raw, decimals)
+    if kind is Kind.ORDER_KIND:
+        return _order_kind(raw, rule, section)
     return _READERS[kind](raw, rule)
 
 
 def _constant(kind: Kind, value: str) -> int | str:
     if kind in NUMBERS:
         return int(Decimal(value).scaleb(WAD_DECIMALS, _EXACT))
+    if kind is Kind.ORDER_KIND:
+        return OrderKind(value)
     return int(value) if kind is Kind.COUNT else value
 
 
@@ -125,11 +146,24 @@ def _time(raw: Any, rule: FieldRule) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def _expiry(raw: Any, rule: FieldRule) -> datetime | None:
+    """None for nothing, and for what lies past any calendar: it never expires."""
+    return None if raw == 0 or _whole(raw, rule) >= _LAST_TIME else _time(raw, rule)
+
+
+def _order_kind(raw: Any, rule: FieldRule, section: PerpsSection) -> OrderKind:
+    kind = section.orders.kinds.get(str(_whole(raw, rule)))
+    if kind is None:
+        raise UnreadableEvent(f"{rule.source} is {raw!r:.80}, which perps.orders.kinds does not name")
+    return kind
+
+
 _READERS: Mapping[Kind, Callable[[Any, FieldRule], Any]] = {
     Kind.COUNT: _whole,
     Kind.SIDE: _side,
     Kind.TEXT: _text,
     Kind.TIME: _time,
+    Kind.EXPIRY: _expiry,
     Kind.ADDRESS: _address,
 }
 
@@ -147,6 +181,30 @@ def _account(place: Place, values: Mapping[str, Any]) -> PnlEntry:
         transfer_wad=values.get("transfer", 0),
         realized_pnl_wad=values.get("realized_pnl", 0),
     )
+
+
+def _order(
+    section: PerpsSection,
+    effect: Effect,
+    args: Mapping[str, Any],
+    values: Mapping[str, Any],
+    market_id: str,
+    place: Place,
+) -> OrderChange:
+    named = section.identity.position
+    has_one = all(name in args for name in named) and not all(_is_nothing(args[name]) for name in named)
+    return OrderChange(
+        key=key_of(args, section.identity.order),
+        market_id=market_id,
+        effect=effect,
+        place=place,
+        position_key=key_of(args, named) if has_one else None,
+        **{_attribute(name): value for name, value in values.items()},
+    )
+
+
+def _is_nothing(value: Any) -> bool:
+    return not any(value) if isinstance(value, bytes) else value in (0, "")
 
 
 def _funding(market_id: str, place: Place, values: Mapping[str, Any]) -> FundingEntry:

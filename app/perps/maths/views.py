@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 from math import ceil
 
-from app.oracle.types import Action, Price, Quote, Validity
+from app.oracle.types.prices import AGGREGATE, Action, Price, Quote, Validity
 from app.perps.maths.funding import funding_at
 from app.perps.maths.slots import next_slot
 from app.perps.maths.units import scaled_wad
 from app.perps.types.health import End, MarketKey, MarketView, Point, Views
 from app.perps.types.markets import Margin, Market, MarketTerms
-from app.perps.types.protocol import MarginSection, PerpsProtocol, PerpsSection
+from app.perps.types.protocol import PerpsProtocol, PerpsSection
+from app.perps.types.sections import MarginSection
 
 UNKNOWN_PROTOCOL = "unknown_protocol"
 
@@ -26,24 +27,41 @@ def view_markets(
     action: Action,
     now: datetime,
 ) -> Views:
-    """Each market at its feed's price, if that is valid for `action`. O(feeds + markets)."""
+    """Each market at its feed's price, or at its pair's aggregate where its file says so, if that is valid for
+    `action`. O(feeds + markets).
+    """
     sections = {protocol.name: protocol.section for protocol in protocols}
-    by_feed = {quote.feed.id: quote for quote in quotes}
+    by_feed: dict[bytes, Quote] = {}
+    by_pair: dict[str, Quote] = {}
+    for quote in quotes:
+        if quote.feed.source == AGGREGATE:
+            by_pair[quote.feed.symbol] = quote
+        else:
+            by_feed[quote.feed.id] = quote
     priced: dict[MarketKey, MarketView] = {}
     unpriced: dict[MarketKey, str] = {}
     for market in markets:
         key = (market.protocol, market.market_id)
-        feed = market.terms.price_feed
-        section, quote = sections.get(market.protocol), None if feed is None else by_feed.get(feed)
+        section = sections.get(market.protocol)
         if section is None:
             unpriced[key] = UNKNOWN_PROTOCOL
-        elif quote is None or quote.price is None:
+            continue
+        found = _quote(market.terms, section, by_feed, by_pair)
+        if found is None:
             unpriced[key] = Validity.MISSING
-        elif quote.validity[action] is not Validity.FRESH:
-            unpriced[key] = quote.validity[action]
+        elif found.validity[action] is not Validity.FRESH or found.price is None:
+            unpriced[key] = found.validity[action]
         else:
-            priced[key] = market_view(market, section, quote.price, now)
+            priced[key] = market_view(market, section, found.price, now)
     return Views(priced, unpriced)
+
+
+def _quote(
+    terms: MarketTerms, section: PerpsSection, by_feed: Mapping[bytes, Quote], by_pair: Mapping[str, Quote]
+) -> Quote | None:
+    if section.price is not None and section.price.source == AGGREGATE:
+        return by_pair.get(terms.pair)
+    return None if terms.price_feed is None else by_feed.get(terms.price_feed)
 
 
 def market_view(market: Market, section: PerpsSection, price: Price, now: datetime) -> MarketView:

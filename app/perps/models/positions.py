@@ -83,14 +83,15 @@ class PerpsPosition(Base):
 
 
 class PerpsFoldedEvent(Base):
-    """Which events a position or a market is folded from: how a reorg finds what it touched, and folds it again.
+    """Which events a position, an order or a market is folded from: how a reorg finds what it touched, and folds it
+    again.
 
-    Grows by one row an event of a position or of a market's terms, about 100 bytes, kept for good.
+    Grows by one row an event of a position, of an order or of a market's terms, about 100 bytes, kept for good.
     """
 
     __tablename__ = "perps_folded_events"
     __table_args__ = (
-        CheckConstraint("entity IN ('position', 'market')", name="entity"),
+        CheckConstraint("entity IN ('position', 'market', 'order')", name="entity"),
         Index("ix_perps_folded_events_block", "protocol", "block_number"),
     )
 

@@ -38,7 +38,7 @@ CANDIDATES = text(
           AND c.key <> ALL (CAST(:busy AS text[]))
           AND NOT EXISTS (
               SELECT FROM perps_keeper_backoffs k
-              WHERE k.protocol = c.protocol AND k.key = c.key AND k.until > :now
+              WHERE k.protocol = c.protocol AND k.action = 'liquidate' AND k.key = c.key AND k.until > :now
           )
         ORDER BY c.trigger_key DESC
         LIMIT :limit

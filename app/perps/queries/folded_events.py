@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from app.perps.types.positions import Place
@@ -16,6 +17,7 @@ class Entity(StrEnum):
 
     POSITION = "position"
     MARKET = "market"
+    ORDER = "order"
 
 
 # What is there already stays, and does not come back: so an event is folded in once, however often it is handed over.
@@ -44,6 +46,16 @@ DROP = text(
     """
     DELETE FROM perps_folded_events WHERE protocol = :protocol AND block_number >= :from_block
     RETURNING entity, key
+    """
+)
+
+# By block and the rest of the primary key: O(events of those blocks).
+FORGET = text(
+    """
+    DELETE FROM perps_folded_events f
+    USING unnest(CAST(:block_numbers AS bigint[]), CAST(:log_indexes AS integer[])) AS place (block_number, log_index)
+    WHERE f.protocol = :protocol AND f.block_number = place.block_number AND f.log_index = place.log_index
+    RETURNING f.entity, f.key
     """
 )
 
@@ -77,7 +89,21 @@ def places_of(
 
 def drop(session: Session, protocol: str, from_block: int) -> dict[Entity, set[str]]:
     """Forget the events of `from_block` and above; returns the keys they belonged to."""
+    return _touched(session.execute(DROP, {"protocol": protocol, "from_block": from_block}))
+
+
+def forget(session: Session, protocol: str, places: Sequence[tuple[int, int]]) -> dict[Entity, set[str]]:
+    """Forget the events at these (block number, log index); returns the keys they belonged to."""
+    values = {
+        "protocol": protocol,
+        "block_numbers": [block_number for block_number, _ in places],
+        "log_indexes": [log_index for _, log_index in places],
+    }
+    return _touched(session.execute(FORGET, values))
+
+
+def _touched(rows: Iterable[Row[Any]]) -> dict[Entity, set[str]]:
     touched: dict[Entity, set[str]] = {entity: set() for entity in Entity}
-    for row in session.execute(DROP, {"protocol": protocol, "from_block": from_block}):
+    for row in rows:
         touched[Entity(row.entity)].add(row.key)
     return touched

@@ -35,6 +35,26 @@ INDEXES = text(
     """
 )
 
+# By primary key: O(places).
+FORGET = text(
+    """
+    DELETE FROM perps_funding_rates f
+    USING unnest(CAST(:block_numbers AS bigint[]), CAST(:log_indexes AS integer[])) AS place (block_number, log_index)
+    WHERE f.protocol = :protocol AND f.block_number = place.block_number AND f.log_index = place.log_index
+    RETURNING f.*
+    """
+)
+
+# By a market's index, whose time is not later for an earlier block: O(its settlements since).
+UNSETTLE = text(
+    """
+    DELETE FROM perps_funding_rates
+    WHERE protocol = :protocol AND market_id = :market_id AND settled_at >= :settled_at
+      AND (block_number, log_index) > (:block_number, :log_index)
+    RETURNING block_hash, log_index
+    """
+)
+
 # One index read a market, from its newest row.
 NEWEST = text(
     """
@@ -164,6 +184,28 @@ def indexes_at(
         (row.market_id, row.at): Indexes(int(row.long_index_wad), int(row.short_index_wad))
         for row in session.execute(INDEXES, values)
     }
+
+
+def forget(session: Session, protocol: str, places: Sequence[tuple[int, int]]) -> list[FundingEntry]:
+    """Delete the settlements at these (block number, log index); returns them."""
+    values = {
+        "protocol": protocol,
+        "block_numbers": [block_number for block_number, _ in places],
+        "log_indexes": [log_index for _, log_index in places],
+    }
+    return [as_row(row).entry for row in session.execute(FORGET, values)]
+
+
+def unsettle(session: Session, protocol: str, market_id: str, after: Place) -> list[tuple[bytes, int]]:
+    """Delete the market's settlements after this place; returns their (block hash, log index)."""
+    values = {
+        "protocol": protocol,
+        "market_id": market_id,
+        "settled_at": after.mined_at,
+        "block_number": after.block_number,
+        "log_index": after.log_index,
+    }
+    return [(bytes(row.block_hash), row.log_index) for row in session.execute(UNSETTLE, values)]
 
 
 def newest(session: Session, protocol: str, market_ids: Collection[str]) -> dict[str, FundingEntry]:

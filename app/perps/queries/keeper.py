@@ -13,25 +13,29 @@ from sqlalchemy.orm import Session
 # A failure of the same kind counts on, another kind begins anew.
 FAIL = text(
     """
-    INSERT INTO perps_keeper_backoffs (protocol, key, failures, reason, detail, until, failed_at)
-    VALUES (:protocol, :key, :failures, :reason, :detail, :until, :now)
-    ON CONFLICT (protocol, key) DO UPDATE
+    INSERT INTO perps_keeper_backoffs (protocol, action, key, failures, reason, detail, until, failed_at)
+    VALUES (:protocol, :action, :key, :failures, :reason, :detail, :until, :now)
+    ON CONFLICT (protocol, action, key) DO UPDATE
     SET failures = excluded.failures, reason = excluded.reason, detail = excluded.detail, until = excluded.until,
         failed_at = excluded.failed_at
     """
 )
 
-FAILURES = text(
-    "SELECT key, failures, reason FROM perps_keeper_backoffs WHERE protocol = :protocol AND key = ANY(:keys)"
-)
+OF = "protocol = :protocol AND action = :action AND key = ANY(:keys)"
 
-CLEAR = text("DELETE FROM perps_keeper_backoffs WHERE protocol = :protocol AND key = ANY(:keys)")
+FAILURES = text(f"SELECT key, failures, reason FROM perps_keeper_backoffs WHERE {OF}")  # noqa: S608 - our own words
 
-# Of positions that have ended since.
+CLEAR = text(f"DELETE FROM perps_keeper_backoffs WHERE {OF}")  # noqa: S608 - our own words
+
+# Of positions and orders that have ended since.
 SWEEP = text(
     """
-    DELETE FROM perps_keeper_backoffs k USING perps_positions p
-    WHERE k.protocol = :protocol AND p.protocol = k.protocol AND p.key = k.key AND p.status <> 'open'
+    DELETE FROM perps_keeper_backoffs k
+    WHERE k.protocol = :protocol AND (
+        k.action = 'liquidate' AND EXISTS (
+            SELECT FROM perps_positions p WHERE p.protocol = k.protocol AND p.key = k.key AND p.status <> 'open')
+        OR k.action = 'execute_order' AND EXISTS (
+            SELECT FROM perps_orders o WHERE o.protocol = k.protocol AND o.key = k.key AND o.status <> 'open'))
     """
 )
 
@@ -50,9 +54,9 @@ FIND_SLOT = text(f"SELECT intent_id FROM perps_funding_slots WHERE {SLOT}")  # n
 FORGET_SLOT = text(f"DELETE FROM perps_funding_slots WHERE {SLOT}")  # noqa: S608 - our own words
 
 
-def failures_of(session: Session, protocol: str, keys: Collection[str]) -> dict[str, tuple[str, int]]:
-    """By position, why its liquidation failed last and how often in a row."""
-    rows = session.execute(FAILURES, {"protocol": protocol, "keys": list(keys)})
+def failures_of(session: Session, protocol: str, action: str, keys: Collection[str]) -> dict[str, tuple[str, int]]:
+    """By position or order, why the action failed last and how often in a row."""
+    rows = session.execute(FAILURES, {"protocol": protocol, "action": action, "keys": list(keys)})
     return {row.key: (row.reason, row.failures) for row in rows}
 
 
@@ -62,14 +66,14 @@ def back_off(session: Session, rows: Sequence[dict[str, Any]]) -> None:
         session.execute(FAIL, rows)
 
 
-def clear(session: Session, protocol: str, keys: Collection[str]) -> None:
-    """Forget the failures of these positions."""
+def clear(session: Session, protocol: str, action: str, keys: Collection[str]) -> None:
+    """Forget the action's failures of these positions or orders."""
     if keys:
-        session.execute(CLEAR, {"protocol": protocol, "keys": list(keys)})
+        session.execute(CLEAR, {"protocol": protocol, "action": action, "keys": list(keys)})
 
 
 def sweep(session: Session, protocol: str) -> None:
-    """Forget the failures of positions that have ended. O(backoffs), which are few."""
+    """Forget the failures of positions and orders that have ended. O(backoffs), which are few."""
     session.execute(SWEEP, {"protocol": protocol})
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Row, delete
+from sqlalchemy import Row, Table, delete
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -19,11 +19,13 @@ def add(session: Session, liquidations: Sequence[Liquidation]) -> None:
         session.execute(insert(PerpsLiquidation).on_conflict_do_nothing(), [_values(one) for one in liquidations])
 
 
-def remove_of(session: Session, protocol: str, keys: Collection[str]) -> None:
-    """Delete the liquidations of these positions: they are being folded again."""
-    if keys:
-        table = PerpsLiquidation
-        session.execute(delete(table).where(table.protocol == protocol, table.position_key.in_(keys)))
+def remove_of(session: Session, protocol: str, keys: Collection[str]) -> list[Liquidation]:
+    """Delete the liquidations of these positions, which are being folded again; returns them."""
+    if not keys:
+        return []
+    table = cast(Table, PerpsLiquidation.__table__)
+    gone = delete(table).where(table.c.protocol == protocol, table.c.position_key.in_(keys)).returning(*table.c)
+    return [as_liquidation(row) for row in session.execute(gone)]
 
 
 def as_liquidation(row: Row[Any]) -> Liquidation:

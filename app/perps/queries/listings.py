@@ -10,12 +10,14 @@ from typing import Any
 from sqlalchemy import Select, Table, select, tuple_
 from sqlalchemy.orm import Session
 
-from app.perps.models import PerpsFundingRate, PerpsLiquidation, PerpsPnlEntry, PerpsPosition
+from app.perps.models import PerpsFundingRate, PerpsLiquidation, PerpsOrder, PerpsPnlEntry, PerpsPosition
 from app.perps.queries.funding import FundingRow, as_row
 from app.perps.queries.liquidations import as_liquidation
+from app.perps.queries.orders import as_order
 from app.perps.queries.pnl import EntryRow, as_entry
 from app.perps.queries.positions import as_position
 from app.perps.types.health import MarketKey
+from app.perps.types.orders import Order, OrderKind, OrderStatus
 from app.perps.types.positions import Liquidation, Position, PositionStatus
 
 POSITION_KEY = (datetime, str, str)
@@ -30,7 +32,8 @@ class Filter:
     protocol: str | None = None
     markets: Sequence[MarketKey] | None = None
     owner: bytes | None = None
-    status: PositionStatus | None = None
+    status: PositionStatus | OrderStatus | None = None
+    kind: OrderKind | None = None
     liquidator: bytes | None = None
     position: str | None = None
     start: datetime | None = None
@@ -45,6 +48,20 @@ def list_positions(session: Session, wanted: Filter, *, before: Sequence[Any] | 
         statement = statement.where(table.c.status == wanted.status)
     ordered = _page(statement, [table.c.opened_at, table.c.protocol, table.c.key], before, limit)
     return [as_position(row) for row in session.execute(ordered)]
+
+
+def list_orders(session: Session, wanted: Filter, *, before: Sequence[Any] | None, limit: int) -> list[Order]:
+    """Conditional orders by when they were placed."""
+    table = _table(PerpsOrder)
+    statement = _narrowed(select(table), table, wanted, table.c.created_at)
+    if wanted.status is not None:
+        statement = statement.where(table.c.status == wanted.status)
+    if wanted.kind is not None:
+        statement = statement.where(table.c.kind == wanted.kind)
+    if wanted.position is not None:
+        statement = statement.where(table.c.position_key == wanted.position)
+    ordered = _page(statement, [table.c.created_at, table.c.protocol, table.c.key], before, limit)
+    return [as_order(row) for row in session.execute(ordered)]
 
 
 def list_funding(session: Session, wanted: Filter, *, before: Sequence[Any] | None, limit: int) -> list[FundingRow]:

@@ -32,6 +32,16 @@ DROP = text(
     """
 )
 
+FORGET = text(
+    """
+    DELETE FROM perps_pnl_entries e
+    USING unnest(CAST(:blocks AS bigint[]), CAST(:indexes AS integer[])) AS gone (block_number, log_index)
+    WHERE e.protocol = :protocol AND e.block_number = gone.block_number AND e.log_index = gone.log_index
+      AND e.position_key IS NULL
+    RETURNING e.user_address, e.block_number, e.log_index
+    """
+)
+
 # What an account has come to, from the first of its entries that is new or gone: O(its entries from there on), which in
 # the chain's order are the new ones alone. Under cross margin its own events say what it has won, not its positions'.
 RUN = text(
@@ -120,6 +130,17 @@ def remove_of(session: Session, protocol: str, keys: Collection[str]) -> list[tu
 def drop_accounts(session: Session, protocol: str, from_block: int) -> list[tuple[Account, Start]]:
     """Delete the accounts' own entries of `from_block` and above; returns whose they were, and where."""
     rows = session.execute(DROP, {"protocol": protocol, "from_block": from_block})
+    return [(bytes(row.user_address), (row.block_number, row.log_index)) for row in rows]
+
+
+def forget_accounts(session: Session, protocol: str, places: Sequence[Start]) -> list[tuple[Account, Start]]:
+    """Delete the accounts' own entries of these events; returns whose they were, and where."""
+    values = {
+        "protocol": protocol,
+        "blocks": [block for block, _ in places],
+        "indexes": [index for _, index in places],
+    }
+    rows = session.execute(FORGET, values)
     return [(bytes(row.user_address), (row.block_number, row.log_index)) for row in rows]
 
 

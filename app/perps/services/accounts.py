@@ -19,7 +19,8 @@ from app.perps.types.accounts import AccountHealth, Leg
 from app.perps.types.changes import Indexes
 from app.perps.types.markets import Market
 from app.perps.types.positions import Position, PositionStatus
-from app.perps.types.protocol import PerpsProtocol, PriceCall
+from app.perps.types.protocol import PerpsProtocol
+from app.perps.types.sections import PriceCall
 
 MAX_LEGS = 500
 Read = Callable[[ContractCall], bytes]

@@ -1,10 +1,10 @@
-"""Trying to liquidate: fresh price data, the position judged at it, the call rehearsed, its profit checked. Nothing is
-written here; the network is waited on with no transaction open.
+"""Trying to liquidate or to execute: fresh price data, the target judged at it, the call rehearsed, its profit checked.
+Nothing is written here; the network is waited on with no transaction open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,49 +14,53 @@ from app.chain.types.calls import ContractCall, Rehearsal
 from app.core.db import release
 from app.core.errors import AppError
 from app.oracle.errors import PriceMissing
-from app.oracle.types import Action, Quote
-from app.perps.maths.health import judged
+from app.oracle.services.read import get_around
+from app.oracle.types.prices import Action, Around, Quote
 from app.perps.maths.keeping import bonus_units, cost_wad, fate_of
 from app.perps.maths.units import scaled_wad
 from app.perps.queries.markets import markets_by_id
-from app.perps.services.calls import contract_call, get_keeper
+from app.perps.services.calls import get_keeper
+from app.perps.services.duties import Duty
 from app.perps.services.parts import PerpsParts, Sending
 from app.perps.services.updates import MarketUpdate, fetch_updates
-from app.perps.types.health import Verdict, Views
-from app.perps.types.keeper import Attempt, Fate
-from app.perps.types.positions import Position
+from app.perps.types.keeper import Attempt, Fate, Target
+from app.perps.types.markets import Market
+from app.perps.types.orders import Order
 from app.perps.types.protocol import PerpsProtocol
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An attempt; its call, where there is one to make, is good until `expires_at`: then its price is too old."""
+    """An attempt; its call, where there is one to make, is good until `expires_at`: then its price is too old, or the
+    order has expired. `priced_at`: when that price was published."""
 
     attempt: Attempt
     call: ContractCall | None = None
     expires_at: datetime | None = None
+    priced_at: datetime | None = None
 
 
 def prepare(
     session: Session,
     protocol: PerpsProtocol,
-    positions: Sequence[Position],
+    targets: Sequence[Target],
     *,
+    duty: Duty,
     parts: PerpsParts,
     sending: Sending,
     clock: Callable[[], datetime],
 ) -> list[Prepared]:
-    """What would come of liquidating each position now; PLANNED means that it should be done. The order is kept.
+    """What would come of doing the duty by each target now; PLANNED means that it should be done. The order is kept.
 
     Raises KeeperUnavailable, PriceMissing for the coin that pays for gas, and the node's failures.
     """
-    markets = markets_by_id(session, protocol.name, {position.market_id for position in positions})
-    native_wad = native_price_wad(parts.quotes(session, clock()), parts.caps.native_feed)
+    markets = markets_by_id(session, protocol.name, {target.market_id for target in targets})
+    now = clock()
+    native_wad = native_price_wad(parts.quotes(session, now), parts.caps.native_feed)
+    around = get_around(session, parts.rules, now)
     release(session)
-    updates = fetch_updates(
-        protocol, markets.values(), action=Action.LIQUIDATE, parts=parts, sending=sending, clock=clock
-    )
-    prepared = [_prepared(protocol, position, updates.get(position.market_id)) for position in positions]
+    updates = _updates(protocol, markets, targets, duty=duty, around=around, parts=parts, sending=sending, clock=clock)
+    prepared = [_prepared(protocol, target, duty, updates.get(_place(duty, target))) for target in targets]
     rehearsals = iter(sending.rehearse([one.call for one in prepared if one.call is not None]))
     return [
         one if one.call is None else _rehearsed(protocol, one, next(rehearsals), parts, native_wad) for one in prepared
@@ -77,21 +81,48 @@ def native_price_wad(quotes: Sequence[Quote], name: str | None) -> int | None:
     raise PriceMissing(f"There is no price of {name}, by which gas is reckoned.", feeds=[name])
 
 
-def _prepared(protocol: PerpsProtocol, position: Position, update: MarketUpdate | AppError | None) -> Prepared:
+def _place(duty: Duty, target: Target) -> tuple[Action, str]:
+    return duty.price_action(target), target.market_id
+
+
+def _updates(
+    protocol: PerpsProtocol,
+    markets: Mapping[str, Market],
+    targets: Sequence[Target],
+    *,
+    duty: Duty,
+    around: Around,
+    parts: PerpsParts,
+    sending: Sending,
+    clock: Callable[[], datetime],
+) -> dict[tuple[Action, str], MarketUpdate | AppError]:
+    """Update data for each market that is needed, by what its price must be good for."""
+    wanted: dict[Action, set[str]] = {}
+    for action, market_id in (_place(duty, target) for target in targets):
+        wanted.setdefault(action, set()).add(market_id)
+    found: dict[tuple[Action, str], MarketUpdate | AppError] = {}
+    for action, names in wanted.items():
+        listed = [market for name, market in markets.items() if name in names]
+        fetched = fetch_updates(
+            protocol, listed, action=action, around=around, parts=parts, sending=sending, clock=clock
+        )
+        found |= {(action, market_id): update for market_id, update in fetched.items()}
+    return found
+
+
+def _prepared(protocol: PerpsProtocol, target: Target, duty: Duty, update: MarketUpdate | AppError | None) -> Prepared:
     if isinstance(update, AppError):
-        return Prepared(Attempt(position=position, fate=Fate.UNREACHED, detail=update.detail, error=update))
+        return Prepared(Attempt(target=target, fate=Fate.UNREACHED, detail=update.detail, error=update))
     if update is None:
-        return Prepared(Attempt(position=position, fate=Fate.UNREACHED, detail="its market is not listed"))
-    found = judged(position, Views({(position.protocol, position.market_id): update.view}, {}))
-    if found.health is None:
-        return Prepared(Attempt(position=position, fate=Fate.GONE, detail=found.reason or ""))
-    if found.health.verdict is Verdict.SAFE:
-        return Prepared(Attempt(position=position, fate=Fate.SAFE, health=found.health))
-    return Prepared(
-        Attempt(position=position, fate=Fate.PLANNED, health=found.health),
-        contract_call(protocol, get_keeper(protocol).liquidate, update, position.key),
-        update.view.published_at + timedelta(seconds=update.market.terms.max_price_age_seconds),
-    )
+        return Prepared(Attempt(target=target, fate=Fate.UNREACHED, detail="its market is not listed"))
+    attempt = duty.decide(target, update)
+    if attempt.fate is not Fate.PLANNED:
+        return Prepared(attempt)
+    priced_at = update.view.published_at
+    expires_at = priced_at + timedelta(seconds=update.market.terms.max_price_age_seconds)
+    if isinstance(target, Order) and target.expires_at is not None:
+        expires_at = min(expires_at, target.expires_at)
+    return Prepared(attempt, duty.call(protocol, target, update), expires_at, priced_at)
 
 
 def _rehearsed(

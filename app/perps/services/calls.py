@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from app.chain.types.calls import ContractCall
 from app.perps.errors import KeeperUnavailable
 from app.perps.maths.calls import call_values, encode_call, find_function
 from app.perps.services.updates import MarketUpdate
-from app.perps.types.protocol import CallRule, KeeperSection, PerpsProtocol
+from app.perps.types.protocol import PerpsProtocol
+from app.perps.types.sections import CallRule, KeeperSection
 
 
 def get_keeper(protocol: PerpsProtocol) -> KeeperSection:
@@ -25,13 +29,30 @@ def get_settling(protocol: PerpsProtocol) -> CallRule:
 
 
 def contract_call(
-    protocol: PerpsProtocol, rule: CallRule, update: MarketUpdate, key: str | None = None
+    protocol: PerpsProtocol,
+    rule: CallRule,
+    update: MarketUpdate,
+    *,
+    position: str | None = None,
+    order: str | None = None,
 ) -> ContractCall:
-    """The file's call for this market (and position), with the update's data and its fee."""
+    """The file's call for this market (and position, or order), with the update's data and its fee."""
+    values = call_values(
+        protocol.section,
+        market_id=update.market.market_id,
+        position=position,
+        order=order,
+        update_data=update.update.data,
+    )
+    return filled_call(protocol, rule, values, update.fee_wei)
+
+
+def filled_call(protocol: PerpsProtocol, rule: CallRule, values: Mapping[str, Any], value_wei: int) -> ContractCall:
+    """The file's call with these values for its arguments."""
     contract = protocol.contracts[rule.contract]
     function = find_function(contract.abi, rule.function, len(rule.arguments))
     if function is None:
         raise KeeperUnavailable(f"{rule.contract} has no function {rule.function}.")
-    values = call_values(protocol.section, market_id=update.market.market_id, key=key, update_data=update.update.data)
-    data = encode_call(function, [values[name] for name in rule.arguments])
-    return ContractCall(contract.addresses[0], data, update.fee_wei)
+    return ContractCall(
+        contract.addresses[0], encode_call(function, [values[name] for name in rule.arguments]), value_wei
+    )

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.oracle.errors import FeedConflict
 from app.oracle.services.feeds import get_feeds, register_feeds
-from app.oracle.types import Feed
+from app.oracle.types.prices import Feed
 from app.perps.types.markets import Market
 
 
@@ -20,7 +20,7 @@ def follow_feeds(session: Session, markets: Sequence[Market]) -> None:
     for market in markets:
         feed = market.terms.price_feed
         if feed is not None and feed not in followed:
-            _follow(session, feed, f"{market.terms.base_token}/{market.terms.quote_token}")
+            _follow(session, feed, market.terms.pair)
             followed.add(feed)
 
 

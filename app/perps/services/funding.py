@@ -12,12 +12,14 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from app.chain.services.history import sets_without_history
 from app.chain.services.transactions import plan_transaction
 from app.core.db import release
 from app.core.errors import AppError
 from app.jobs.services.enqueue import enqueue_all
 from app.jobs.types import NewJob
-from app.oracle.types import Action
+from app.oracle.services.read import get_around
+from app.oracle.types.prices import Action
 from app.perps.errors import MarketNotFound
 from app.perps.jobs import SETTLE_FUNDING as KIND
 from app.perps.queries import keeper as queries
@@ -36,11 +38,14 @@ def fan_out(
     """Queue the settlement of every market of the named protocol, or of all; returns the jobs. Commits with the caller,
     so a round that is repeated after a crash has queued nothing before. O(markets). Where the chain settles, a
     deployment without a key has nothing to queue, and neither has a protocol without a keeper's calls; where we do, all
-    markets of a protocol are one job.
+    markets of a protocol are one job. One whose history is being read is left out: its markets are not known.
     """
     protocols = parts.protocols if name is None else (get_protocol(parts.protocols, name),)
+    unread = sets_without_history(session)
     asked: list[dict[str, str | None]] = []
     for protocol in protocols:
+        if protocol.name in unread:
+            continue
         if protocol.section.is_computed:
             asked.append({"protocol": protocol.name, "market": None})
         elif parts.sending is not None and protocol.section.keeper is not None:
@@ -68,7 +73,7 @@ def plan_settlement(
     """
     protocol = get_protocol(parts.protocols, name)
     get_settling(protocol)
-    sending = parts.get_sending()
+    sending = parts.get_sending(session)
     market = markets_by_id(session, name, [market_id]).get(market_id)
     if market is None:
         raise MarketNotFound(f"{name} has no market {market_id[:100]}.")
@@ -79,8 +84,11 @@ def plan_settlement(
         if market.funding.settled_at >= slot_at:
             queries.record_slot(session, name, market_id, slot_at, intent_id=None, now=clock())
             return None
+    around = get_around(session, parts.rules, clock())
     release(session)
-    updates = fetch_updates(protocol, [market], action=Action.FUNDING, parts=parts, sending=sending, clock=clock)
+    updates = fetch_updates(
+        protocol, [market], action=Action.FUNDING, around=around, parts=parts, sending=sending, clock=clock
+    )
     update = updates[market_id]
     if isinstance(update, AppError):
         raise update

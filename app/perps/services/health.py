@@ -8,7 +8,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from app.oracle.types import Action
+from app.chain.services.history import require_history
+from app.oracle.types.prices import Action
 from app.perps.errors import HealthUnknown, MarketNotFound, PositionNotFound
 from app.perps.maths.health import CROSS_MARGIN, ENDED, judged
 from app.perps.maths.views import view_markets
@@ -17,6 +18,7 @@ from app.perps.queries.markets import list_markets
 from app.perps.queries.positions import positions_by_key
 from app.perps.services.accounts import JudgedAccount, judge_accounts
 from app.perps.services.attempts import prepare
+from app.perps.services.duties import LIQUIDATION
 from app.perps.services.parts import PerpsParts, Seeing
 from app.perps.services.protocols import get_protocol
 from app.perps.services.scan import scan
@@ -51,8 +53,9 @@ def check_health(
 ) -> Checked:
     """The health of one of the three, with the contract's own word on what the price is too wide to tell.
 
-    Raises what the three checks raise, and the node's failures.
+    Raises what the three checks raise, HistoryMissing, and the node's failures.
     """
+    require_whole(session, parts, protocol)
     now = clock()
     if account is not None:
         checked = check_account(session, account, seeing=parts, now=now)
@@ -63,6 +66,14 @@ def check_health(
     else:
         checked = check_market(session, protocol or "", market or "", seeing=parts, now=now)
     return _ask_the_contract(session, checked, parts=parts, clock=clock)
+
+
+def require_whole(session: Session, seeing: Seeing, protocol: str | None) -> None:
+    """Raises HistoryMissing while the named protocol, or, without a name, any that is followed, lacks events: what is
+    folded from the others is nothing to judge or to show.
+    """
+    names = [one.name for one in seeing.protocols]
+    require_history(session, names if protocol is None else [protocol])
 
 
 def get_position(session: Session, protocol: str, key: str) -> Position:
@@ -129,6 +140,14 @@ def _ask_the_contract(
     fates: dict[str, Fate] = {}
     for name, positions in uncertain.items():
         protocol = get_protocol(parts.protocols, name)
-        prepared = prepare(session, protocol, positions, parts=asking, sending=parts.get_sending(), clock=clock)
-        fates |= {subject(name, one.attempt.position.key): one.attempt.fate for one in prepared}
+        prepared = prepare(
+            session,
+            protocol,
+            positions,
+            duty=LIQUIDATION,
+            parts=asking,
+            sending=parts.get_sending(session),
+            clock=clock,
+        )
+        fates |= {subject(name, one.attempt.target.key): one.attempt.fate for one in prepared}
     return replace(checked, simulated=fates)

@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from app.core.errors import AppError
 from app.perps.errors import LiquidationRefused, NotProfitable, PositionEnded, PositionHealthy
 from app.perps.services.attempts import prepare
-from app.perps.services.health import get_position
-from app.perps.services.keeping import record
+from app.perps.services.duties import LIQUIDATION
+from app.perps.services.health import get_position, require_whole
 from app.perps.services.parts import PerpsParts
+from app.perps.services.planning import Plan, record
 from app.perps.services.protocols import get_protocol
 from app.perps.types.keeper import Attempt, Fate
 from app.perps.types.positions import PositionStatus
@@ -39,14 +40,17 @@ def plan_liquidation(
     """Plan the liquidation of one position, if it is right at fresh prices; returns the intent, which is not sent yet.
 
     Raises ProtocolNotFound, PositionNotFound, PositionEnded, PositionHealthy, NotProfitable, LiquidationRefused,
-    KeeperUnavailable, the oracle's and the node's failures.
+    KeeperUnavailable, HistoryMissing, the oracle's and the node's failures.
     """
-    protocol, sending = get_protocol(parts.protocols, protocol_name), parts.get_sending()
+    protocol, sending = get_protocol(parts.protocols, protocol_name), parts.get_sending(session)
+    require_whole(session, parts, protocol_name)
     position = get_position(session, protocol_name, key)
     if position.status is not PositionStatus.OPEN:
         raise PositionEnded(f"The position is {position.status}.")
-    prepared = prepare(session, protocol, [position], parts=parts, sending=sending, clock=clock)
-    (attempt,) = record(session, protocol, prepared, parts=parts, sending=sending, now=clock(), job_id=job_id)
+    detected_at = clock()
+    prepared = prepare(session, protocol, [position], duty=LIQUIDATION, parts=parts, sending=sending, clock=clock)
+    plan = Plan(protocol, LIQUIDATION, sending.signer, parts.caps.gas_ceiling, detected_at, clock(), job_id)
+    (attempt,) = record(session, plan, prepared)
     if attempt.intent_id is None:
         raise refusal(attempt)
     return attempt.intent_id

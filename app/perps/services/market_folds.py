@@ -10,14 +10,14 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from app.chain.services.stored_events import read_events
-from app.perps.maths.funding import funding_rate_wad
-from app.perps.maths.market_fold import Listing, folded_terms
+from app.perps.maths.market_fold import Listing, folded_market, folded_terms
 from app.perps.queries import folded_events, funding, markets, positions
 from app.perps.queries.folded_events import Entity
 from app.perps.services.position_folds import Moves
 from app.perps.services.reading import read_changes
-from app.perps.types.changes import FundingEntry, MarketChange
-from app.perps.types.markets import FundingState, Market
+from app.perps.services.telling import tell_markets
+from app.perps.types.changes import MarketChange
+from app.perps.types.markets import Market
 from app.perps.types.positions import Side
 from app.perps.types.protocol import PerpsProtocol
 
@@ -46,9 +46,11 @@ def fold_markets(
     folded = []
     for market_id, listing in listings.items():
         interest = _interest(session, protocol, market_id, known, moves)
-        folded.append(_market(protocol, market_id, listing, settlements.get(market_id), interest))
+        folded.append(folded_market(protocol, market_id, listing, settlements.get(market_id), interest))
     markets.write(session, folded)
-    markets.remove(session, protocol.name, known.keys() - listings.keys())
+    gone = known.keys() - listings.keys()
+    markets.remove(session, protocol.name, gone)
+    tell_markets(session, known, folded, [known[market_id] for market_id in gone])
     return [market for market in folded if market.market_id not in known]
 
 
@@ -72,7 +74,7 @@ def listings_at(
         if at is not None and change.place.mined_at > at:
             continue
         by_market.setdefault(change.market_id, []).append(change)
-    has_feed = protocol.section.price is not None
+    has_feed = protocol.section.feed_field is not None
     found = {market_id: folded_terms(changes, has_feed=has_feed) for market_id, changes in by_market.items()}
     return {market_id: listing for market_id, listing in found.items() if listing is not None}
 
@@ -87,33 +89,3 @@ def _interest(
         Side.LONG: state.long_open_interest_wad + moves.get((market_id, Side.LONG), 0),
         Side.SHORT: state.short_open_interest_wad + moves.get((market_id, Side.SHORT), 0),
     }
-
-
-def _market(
-    protocol: PerpsProtocol,
-    market_id: str,
-    listing: Listing,
-    settlement: FundingEntry | None,
-    interest: Mapping[Side, int],
-) -> Market:
-    """Funding counts from the listing until it is first settled."""
-    state = FundingState(
-        long_open_interest_wad=interest[Side.LONG],
-        short_open_interest_wad=interest[Side.SHORT],
-        long_index_wad=settlement.long_index_wad if settlement else 0,
-        short_index_wad=settlement.short_index_wad if settlement else 0,
-        settled_at=settlement.settled_at if settlement else listing.listed_at,
-    )
-    rate = funding_rate_wad(interest[Side.LONG], interest[Side.SHORT], listing.terms.funding)
-    if protocol.section.funding.model == "premium":
-        rate = settlement.rate_wad if settlement else 0
-    return Market(
-        protocol=protocol.name,
-        market_id=market_id,
-        terms=listing.terms,
-        funding=state,
-        current_rate_wad=rate,
-        terms_changed_at=listing.changed_at,
-        listed_at=listing.listed_at,
-        listed_block_number=listing.listed_block_number,
-    )

@@ -12,6 +12,7 @@ from app.perps.maths.fold import folded
 from app.perps.queries import folded_events, funding, liquidations, pnl, positions
 from app.perps.queries.folded_events import Entity
 from app.perps.services.reading import read_changes
+from app.perps.services.telling import tell_positions
 from app.perps.types.changes import Indexes, PositionChange
 from app.perps.types.positions import Folded, Position, Side
 from app.perps.types.protocol import PerpsProtocol
@@ -95,13 +96,14 @@ def _record(
 ) -> Moves:
     positions.write(session, [fold.position for fold in folds.values() if fold.position is not None])
     positions.remove(session, protocol.name, [key for key in before if folds[key].position is None])
-    liquidations.remove_of(session, protocol.name, again)
+    taken_back = liquidations.remove_of(session, protocol.name, again)
     liquidations.add(session, [one for fold in folds.values() for one in fold.liquidations])
     entries = [one for fold in folds.values() for one in fold.entries]
     touched = pnl.remove_of(session, protocol.name, again)
     pnl.add(session, protocol.name, entries)
     touched += [(one.owner, (one.place.block_number, one.place.log_index)) for one in entries]
     pnl.run(session, protocol.name, touched, cross=protocol.section.is_cross)
+    tell_positions(session, before, folds, taken_back)
     moves: Moves = {}
     _add(moves, before.values(), -1)
     _add(moves, (fold.position for fold in folds.values()), 1)

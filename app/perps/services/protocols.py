@@ -11,9 +11,11 @@ from app.chain.types.abi import Argument
 from app.chain.types.protocols import Protocol
 from app.perps.errors import InvalidProtocol, ProtocolNotFound
 from app.perps.maths.calls import UPDATE_DATA, find_function
+from app.perps.types.client import CLIENT_WORDS, ClientAction
 from app.perps.types.fitting import ABI_TYPES, FEED_TYPES, IDENTITY_TYPES, is_hashed
-from app.perps.types.protocol import CallRule, EventRule, PerpsProtocol, PerpsSection
-from app.perps.types.vocabulary import KINDS, TERMS, Effect
+from app.perps.types.protocol import EventRule, PerpsProtocol, PerpsSection
+from app.perps.types.sections import CallRule
+from app.perps.types.vocabulary import KINDS, ORDER_EFFECTS, TERMS, Effect
 
 SECTION = "perps"
 IDENTIFIED = frozenset({Effect.OPEN, Effect.TRADE, Effect.CHANGE, Effect.COLLATERAL, Effect.CLOSE, Effect.LIQUIDATE})
@@ -59,7 +61,12 @@ def _sentence(problem: Any) -> str:
 
 
 def _problems(protocol: PerpsProtocol) -> list[str]:
-    return [*_event_problems(protocol), *_keeper_problems(protocol), *_price_problems(protocol)]
+    return [
+        *_event_problems(protocol),
+        *_keeper_problems(protocol),
+        *_client_problems(protocol),
+        *_price_problems(protocol),
+    ]
 
 
 def _price_problems(protocol: PerpsProtocol) -> Iterable[str]:
@@ -92,9 +99,10 @@ def _field_problems(
     if rule.effect is Effect.ACCOUNT:
         named = []
     named += rule.only
+    named += identity.order if rule.effect in ORDER_EFFECTS else ()
     asked += [("event", name, IDENTITY_TYPES) for name in dict.fromkeys(named)]
-    if section.price is not None and rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
-        asked.append(("event", section.price.feed, FEED_TYPES))
+    if section.feed_field is not None and rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
+        asked.append(("event", section.feed_field, FEED_TYPES))
     for key, source, wanted in asked:
         where = f"perps.events.{place}.{key}: {rule.event}"
         argument = arguments.get(source)
@@ -110,17 +118,33 @@ def _keeper_problems(protocol: PerpsProtocol) -> Iterable[str]:
     keeper, identity = protocol.section.keeper, protocol.section.identity
     if keeper is None:
         return
-    by_market = {*identity.market, UPDATE_DATA}
-    yield from _call_problems(protocol, "liquidate", keeper.liquidate, by_market | set(identity.position))
+    by_market = {*identity.market, *([UPDATE_DATA] if protocol.section.feed_field else [])}
+    yield from _call_problems(protocol, "keeper.liquidate", keeper.liquidate, by_market | set(identity.position))
     if keeper.settle_funding is not None:
-        yield from _call_problems(protocol, "settle_funding", keeper.settle_funding, by_market)
+        yield from _call_problems(protocol, "keeper.settle_funding", keeper.settle_funding, by_market)
+    if keeper.execute_order is not None:
+        words = by_market | set(identity.order)
+        yield from _call_problems(protocol, "keeper.execute_order", keeper.execute_order, words)
+
+
+def _client_problems(protocol: PerpsProtocol) -> Iterable[str]:
+    """The same of the calls that traders make."""
+    identity = protocol.section.identity
+    for action, words in CLIENT_WORDS.items():
+        call: CallRule | None = getattr(protocol.section.client, action)
+        if call is None:
+            continue
+        if protocol.section.feed_field is None:
+            yield f"perps.client.{action}: without a price of Pyth's there is no update data to go with it."
+        known = {*identity.market, UPDATE_DATA, *words, *(() if action is ClientAction.OPEN else identity.position)}
+        yield from _call_problems(protocol, f"client.{action}", call, known)
 
 
 def _call_problems(protocol: PerpsProtocol, key: str, call: CallRule, words: set[str]) -> Iterable[str]:
     if find_function(_abi(protocol, call.contract), call.function, len(call.arguments)) is None:
-        yield f"perps.keeper.{key}: {call.contract} has no function {call.function} of that many arguments."
+        yield f"perps.{key}: {call.contract} has no function {call.function} of that many arguments."
     if unknown := set(call.arguments) - words:
-        yield f"perps.keeper.{key}: nothing is known as {', '.join(sorted(unknown))}."
+        yield f"perps.{key}: nothing is known as {', '.join(sorted(unknown))}."
 
 
 def _abi(protocol: PerpsProtocol, contract: str) -> Sequence[Mapping[str, Any]]:

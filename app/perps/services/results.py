@@ -9,6 +9,7 @@ from app.perps.services.accounts import JudgedAccount
 from app.perps.services.health import Checked
 from app.perps.services.shown import show_position, shown_wad
 from app.perps.types.keeper import Attempt, Fate, ScanReport
+from app.perps.types.orders import Order
 
 SHOWN = 100
 SIMULATED = {Fate.PLANNED: "liquidatable"}  # asked only, and nothing was planned
@@ -54,10 +55,10 @@ def show_scan(report: ScanReport) -> dict[str, Any]:
 
 
 def show_attempt(one: Attempt) -> dict[str, Any]:
-    """What became of a position that the keeper looked at."""
+    """What became of a position or an order that the keeper looked at."""
     return {
-        "position": one.position.key,
-        "market_id": one.position.market_id,
+        "order" if isinstance(one.target, Order) else "position": one.target.key,
+        "market_id": one.target.market_id,
         "fate": str(one.fate),
         "detail": one.detail,
         "verdict": None if one.health is None else str(one.health.verdict),

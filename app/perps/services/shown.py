@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.core.clock import rfc3339
@@ -10,8 +11,10 @@ from app.perps.maths.units import wad_text
 from app.perps.queries.funding import FundingRow
 from app.perps.queries.pnl import EntryRow
 from app.perps.types.health import Health, Judged, MarketView, Views
+from app.perps.types.keeper import KeeperAction
 from app.perps.types.markets import Market
-from app.perps.types.positions import Liquidation, Place
+from app.perps.types.orders import Order
+from app.perps.types.positions import Liquidation, Place, Position
 
 SECONDS_AN_HOUR = 3600
 Shown = dict[str, Any]
@@ -19,9 +22,20 @@ Shown = dict[str, Any]
 
 def show_market(market: Market, views: Views) -> Shown:
     """A market; `funding.next` is what it would be, settled now, and `price` is null when it is unusable, with why."""
-    terms, state = market.terms, market.funding
     key = (market.protocol, market.market_id)
     view = views.priced.get(key)
+    return {
+        **show_recorded_market(market),
+        "provisional_funding": None if view is None else _provisional(market, view),
+        "price": None if view is None else wad_text(view.price_wad),
+        "price_published_at": None if view is None else rfc3339(view.published_at),
+        "price_reason": views.unpriced.get(key),
+    }
+
+
+def show_recorded_market(market: Market) -> Shown:
+    """A market as the chain last told of it."""
+    terms, state = market.terms, market.funding
     return {
         "protocol": market.protocol,
         "market_id": market.market_id,
@@ -41,10 +55,6 @@ def show_market(market: Market, views: Views) -> Shown:
         "last_funding_update": rfc3339(state.settled_at),
         "long_funding_index": wad_text(state.long_index_wad),
         "short_funding_index": wad_text(state.short_index_wad),
-        "provisional_funding": None if view is None else _provisional(market, view),
-        "price": None if view is None else wad_text(view.price_wad),
-        "price_published_at": None if view is None else rfc3339(view.published_at),
-        "price_reason": views.unpriced.get(key),
         "listed_at": rfc3339(market.listed_at),
     }
 
@@ -62,7 +72,15 @@ def _provisional(market: Market, view: MarketView) -> Shown:
 
 def show_position(one: Judged) -> Shown:
     """A position with its live health; null, with the reason, when there is none to show."""
-    position = one.position
+    return {
+        **show_recorded_position(one.position),
+        "health": None if one.health is None else show_health(one.health),
+        "health_reason": one.reason,
+    }
+
+
+def show_recorded_position(position: Position) -> Shown:
+    """A position as the chain last told of it."""
     collateral = position.collateral_wad
     leverage = None if collateral is None else leverage_wad(position.size_wad, position.entry_price_wad, collateral)
     return {
@@ -83,8 +101,6 @@ def show_position(one: Judged) -> Shown:
         "net_transfers": wad_text(position.net_transfers_wad),
         "opened": show_place(position.opened),
         "changed": show_place(position.last),
-        "health": None if one.health is None else show_health(one.health),
-        "health_reason": one.reason,
     }
 
 
@@ -166,6 +182,62 @@ def show_entry(row: EntryRow) -> Shown:
     }
 
 
+def show_order(one: Order) -> Shown:
+    """A conditional order, as the chain's events have left it."""
+    return {
+        "protocol": one.protocol,
+        "key": one.key,
+        "market_id": one.market_id,
+        "user_address": _hex(one.owner),
+        "kind": str(one.kind),
+        "side": str(one.side),
+        "waits": str(one.waits),
+        "status": str(one.status),
+        "position": one.position_key,
+        "size": wad_text(one.size_wad),
+        "collateral": wad_text(one.collateral_wad),
+        "trigger_price": wad_text(one.trigger_price_wad),
+        "acceptable_price": shown_wad(one.acceptable_price_wad),
+        "execution_fee": wad_text(one.execution_fee_wad),
+        "expires_at": rfc3339_or_none(one.expires_at),
+        "executed_price": shown_wad(one.executed_price_wad),
+        "executed_size": shown_wad(one.executed_size_wad),
+        "keeper": None if one.keeper is None else _hex(one.keeper),
+        "created": show_place(one.created),
+        "changed": show_place(one.last),
+    }
+
+
+def show_action(one: KeeperAction) -> Shown:
+    """A transaction that the keeper planned; a span is null until both its ends are known."""
+    return {
+        "intent_id": str(one.intent_id),
+        "protocol": one.protocol,
+        "action": one.action,
+        "key": one.key,
+        "market_id": one.market_id,
+        "outcome": one.outcome,
+        "block_number": one.block_number,
+        "price_published_at": rfc3339(one.price_published_at),
+        "detected_at": rfc3339(one.detected_at),
+        "planned_at": rfc3339(one.planned_at),
+        "broadcast_at": rfc3339_or_none(one.broadcast_at),
+        "included_at": rfc3339_or_none(one.included_at),
+        "detection_seconds": _span(one.price_published_at, one.detected_at),
+        "broadcast_seconds": _span(one.detected_at, one.broadcast_at),
+        "inclusion_seconds": _span(one.broadcast_at, one.included_at),
+    }
+
+
+def _span(start: datetime | None, end: datetime | None) -> str | None:
+    """In seconds, to the millisecond."""
+    if start is None or end is None:
+        return None
+    milliseconds = (end - start) // timedelta(milliseconds=1)
+    sign = "-" if milliseconds < 0 else ""
+    return f"{sign}{abs(milliseconds) // 1000}.{abs(milliseconds) % 1000:03d}"
+
+
 def show_place(place: Place) -> Shown:
     """Where in the chain something was said; a settlement of our own has the block it precedes, and no event."""
     said = place.log_index >= 0
@@ -181,6 +253,11 @@ def show_place(place: Place) -> Shown:
 def shown_wad(value: int | None) -> str | None:
     """An amount as a decimal in a string; null where there is none."""
     return None if value is None else wad_text(value)
+
+
+def rfc3339_or_none(value: datetime | None) -> str | None:
+    """A time; null where there is none."""
+    return None if value is None else rfc3339(value)
 
 
 def _hex(value: bytes) -> str:

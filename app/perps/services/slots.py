@@ -13,10 +13,11 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from app.chain.services.history import require_history
 from app.chain.services.moments import FinalBlock, first_final_after, hold_chain
 from app.oracle.errors import PriceMissing
 from app.oracle.services.past import prices_at
-from app.oracle.types import Action, Price, Rules
+from app.oracle.types.prices import Action, Price, Rules
 from app.perps.errors import MarketNotFound
 from app.perps.maths.slots import next_slot, settlement
 from app.perps.maths.units import scaled_wad
@@ -49,8 +50,9 @@ def settle_due(
     """Settle the slots up to `until` that are due, the earliest first, of one market or of all; commits after each.
 
     A market without a price is left where it is, and holds up no other; raises PriceMissing for such after the rest is
-    done, and MarketNotFound.
+    done, MarketNotFound, and HistoryMissing while events of the protocol are still being read.
     """
+    require_history(session, [protocol.name])
     done = Settled()
     while settle_next(session, protocol, market_id, rules=rules, until=until, done=done):
         commit()

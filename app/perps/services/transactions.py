@@ -18,7 +18,7 @@ DONE = frozenset({IntentStatus.FINAL, IntentStatus.REHEARSED})
 
 def send(session: Session, intent_id: UUID, *, parts: PerpsParts, commit: Callable[[], None]) -> None:
     """Take the intent as far as it goes now; the chain's watcher takes it further."""
-    parts.get_sending().advance(session, [intent_id], commit)
+    parts.get_sending(session).advance(session, [intent_id], commit)
 
 
 def outcome(session: Session, intent_id: UUID) -> Mapping[str, Any] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from app.perps.types.orders import OrderKind
 from app.perps.types.positions import Place, PnlEntry, Side
 from app.perps.types.vocabulary import Effect, Mode
 
@@ -67,6 +68,28 @@ class PositionChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderChange:
+    """Something happened to an order. `position_key` None: the event names none, or none yet."""
+
+    key: str
+    market_id: str
+    effect: Effect
+    place: Place
+    position_key: str | None = None
+    owner: bytes | None = None
+    order_kind: OrderKind | None = None
+    side: Side | None = None
+    size_wad: int | None = None
+    collateral_wad: int = 0
+    trigger_price_wad: int | None = None
+    acceptable_price_wad: int | None = None
+    execution_fee_wad: int = 0
+    expires_at: datetime | None = None
+    price_wad: int | None = None
+    keeper: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FundingEntry:
     """A market's funding was settled on chain; `rate_wad` is a second's, positive when longs pay."""
 
@@ -101,3 +124,4 @@ class Changes:
     funding: list[FundingEntry] = field(default_factory=list)
     premiums: list[Premium] = field(default_factory=list)
     accounts: list[PnlEntry] = field(default_factory=list)
+    orders: list[OrderChange] = field(default_factory=list)

@@ -70,6 +70,11 @@ class MarketTerms:
     max_price_age_seconds: int
     max_confidence_bps: int
 
+    @property
+    def pair(self) -> str:
+        """What the oracle calls its price: `BTC/USD`."""
+        return f"{self.base_token}/{self.quote_token}"
+
     def get_feed(self) -> bytes:
         """The price feed; only asked for where there is one."""
         if self.price_feed is None:

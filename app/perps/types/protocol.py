@@ -5,26 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from app.chain.types.blocks import ContractSet
 from app.chain.types.protocols import ProtocolContract
-from app.perps.types.markets import Boundary
-from app.perps.types.vocabulary import FIELDS, KINDS, NUMBERS, TERMS, Effect, Kind, MarginKind, Mode
-
-Name = Annotated[str, Field(min_length=1, max_length=100)]
-Decimals = Annotated[int, Field(ge=0, le=77)]
-MarginRate = Literal["maintenance_margin_rate", "liquidation_fee_rate", "close_fee_rate"]
-
-
-class Section(BaseModel):
-    """A table of the file; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from app.perps.types.fitting import misfit
+from app.perps.types.orders import OrderKind
+from app.perps.types.sections import (
+    ClientSection,
+    Decimals,
+    DecimalsSection,
+    FundingSection,
+    IdentitySection,
+    KeeperSection,
+    MarginSection,
+    Name,
+    OrdersSection,
+    PriceSection,
+    Section,
+)
+from app.perps.types.vocabulary import FIELDS, KINDS, NUMBERS, ORDER_EFFECTS, TERMS, Effect, Kind, MarginKind, Mode
 
 
 class Unit(StrEnum):
@@ -99,100 +102,14 @@ def constant_problem(kind: Kind, value: str) -> str | None:
     """Why a value cannot be the same for every event; None when it can."""
     if kind is Kind.TEXT:
         return None
+    if kind is Kind.ORDER_KIND:
+        return None if value in list(OrderKind) else f"is none of {', '.join(OrderKind)}"
     if kind in NUMBERS:
-        return None if re.fullmatch(r"-?[0-9]{1,40}(\.[0-9]{1,18})?", value) else "is a number with at most 18 decimals"
+        problem = "is a number with at most 18 digits on each side of the point"
+        return None if re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", value) else problem
     if kind is Kind.COUNT:
-        return None if re.fullmatch(r"[0-9]{1,18}", value) else "is a whole number"
+        return misfit(kind, int(value)) if re.fullmatch(r"[0-9]{1,18}", value) else "is a whole number"
     return "cannot be the same for every event"
-
-
-class DecimalsSection(Section):
-    """How many decimals the contract's numbers have, by what they count."""
-
-    size: Decimals = 18
-    price: Decimals = 18
-    quote: Decimals = 18
-    rate: Decimals = 18
-
-    def of(self, kind: Kind) -> int:
-        """The decimals of a kind of number."""
-        found: int = getattr(self, kind)
-        return found
-
-
-class IdentitySection(Section):
-    """The event fields that make a position's key and a market's; every event of theirs has them."""
-
-    position: Annotated[tuple[Name, ...], Field(min_length=1)]
-    market: Annotated[tuple[Name, ...], Field(min_length=1)]
-
-
-class PriceCall(Section):
-    """A view of a contract that says a market's price; its arguments are the market's identity."""
-
-    contract: Name
-    signature: Annotated[str, Field(pattern=r"^\w+\(\w+(,\w+)*\)$")]
-
-    @property
-    def types(self) -> list[str]:
-        """Its arguments' types."""
-        return self.signature[self.signature.index("(") + 1 : -1].split(",")
-
-
-class MarginSection(Section):
-    """Whose collateral, on which side of the margin equality falls, and which of the market's rates make the margin.
-
-    `price` is what accounts of cross margin are judged by: the contract's own, asked when it is needed.
-    """
-
-    kind: MarginKind
-    boundary: Boundary
-    rates: Annotated[tuple[MarginRate, ...], Field(min_length=1)] = ("maintenance_margin_rate",)
-    price: PriceCall | None = None
-
-
-class PriceSection(Section):
-    """The protocol's own price: `feed` is the market event's field that names it, `contract` the one on chain that
-    takes the update data, by its source's public interface.
-
-    A position is judged over price ± confidence · `confidence_multiple` (1: the interval as published).
-    """
-
-    source: Literal["pyth"] = "pyth"
-    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
-    feed: Name
-    confidence_multiple: Annotated[Decimal, Field(ge=0, le=10)] = Decimal(1)
-
-
-class FundingSection(Section):
-    """Which model, and who settles: the chain's own events, or we (`computed`), every `slot_seconds` of UTC.
-
-    `open_interest_skew` accrues between settlements. `premium` is what its settlements say: the market's price above
-    the index's, at most `max_rate` of that, for every `period_seconds`.
-    """
-
-    model: Literal["open_interest_skew", "premium"]
-    authority: Literal["chain", "computed"]
-    slot_seconds: Annotated[int, Field(ge=60, le=86_400)] = 3_600
-    period_seconds: Annotated[int, Field(ge=1)] = 86_400
-    max_rate: Annotated[Decimal, Field(gt=0, le=10)] | None = None
-
-
-class CallRule(Section):
-    """A transaction of ours: its contract and function, and our words for its arguments, in order."""
-
-    contract: Name
-    function: Name
-    arguments: tuple[Name, ...]
-
-
-class KeeperSection(Section):
-    """The calls a keeper makes, and what a contract's refusals of them mean, by their reason."""
-
-    liquidate: CallRule
-    settle_funding: CallRule | None = None
-    healthy: tuple[Name, ...] = ()
-    gone: tuple[Name, ...] = ()
 
 
 class PerpsSection(Section):
@@ -204,6 +121,8 @@ class PerpsSection(Section):
     funding: FundingSection
     decimals: DecimalsSection = DecimalsSection()
     keeper: KeeperSection | None = None
+    orders: OrdersSection = OrdersSection()
+    client: ClientSection = ClientSection()
     events: Annotated[tuple[EventRule, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -215,6 +134,8 @@ class PerpsSection(Section):
             raise ValueError(f"no event lists a market with all of {sorted(TERMS)}")
         if self.price is None and (self.keeper is not None or self.margin.kind is MarginKind.ISOLATED):
             raise ValueError("without a price there is no keeper, and no isolated margin to judge")
+        if not self.identity.order and any(rule.effect in ORDER_EFFECTS for rule in self.events):
+            raise ValueError("orders need `identity.order`, the event fields that make an order's key")
         premium = any(rule.effect is Effect.PREMIUM for rule in self.events)
         if premium is not (self.funding.model == "premium"):
             raise ValueError("events of effect `premium` and funding.model `premium` belong together")
@@ -258,6 +179,11 @@ class PerpsSection(Section):
     def is_computed(self) -> bool:
         """Do we settle the funding ourselves?"""
         return self.funding.authority == "computed"
+
+    @property
+    def feed_field(self) -> str | None:
+        """The market event's field that names its feed; None where markets have none."""
+        return None if self.price is None else self.price.feed
 
     def get_price(self) -> PriceSection:
         """The protocol's own price; only asked for where there is one."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 class Effect(StrEnum):
     """What an event does: to a market (list it or change its terms), to a position, to a market's funding, or to an
-    account of cross margin.
+    account of cross margin, or to an order that waits for a price.
 
     A trade moves a signed size, and opens, turns or closes the position by that. A premium is a settlement that says
     the two prices that the funding follows from.
@@ -28,6 +28,12 @@ class Effect(StrEnum):
     FUNDING = "funding"
     PREMIUM = "premium"
     ACCOUNT = "account"
+    ORDER_CREATED = "order_created"
+    ORDER_CANCELLED = "order_cancelled"
+    ORDER_EXECUTED = "order_executed"
+
+
+ORDER_EFFECTS = frozenset({Effect.ORDER_CREATED, Effect.ORDER_CANCELLED, Effect.ORDER_EXECUTED})
 
 
 class Mode(StrEnum):
@@ -56,6 +62,8 @@ class Kind(StrEnum):
     TEXT = "text"
     ADDRESS = "address"
     SIDE = "side"
+    ORDER_KIND = "order_kind"
+    EXPIRY = "expiry"
 
 
 NUMBERS = (Kind.SIZE, Kind.PRICE, Kind.QUOTE, Kind.RATE)
@@ -98,7 +106,17 @@ KINDS: Mapping[str, Kind] = {
     "elapsed_seconds": Kind.COUNT,
     "settled_at": Kind.TIME,
     "transfer": Kind.QUOTE,
+    "order_kind": Kind.ORDER_KIND,
+    "trigger_price": Kind.PRICE,
+    "acceptable_price": Kind.PRICE,
+    "execution_fee": Kind.QUOTE,
+    "expires_at": Kind.EXPIRY,
+    "keeper": Kind.ADDRESS,
 }
+
+
+# A number beyond any column's means that there is no such limit.
+LIMITS = frozenset({"acceptable_price"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +172,10 @@ FIELDS: Mapping[Effect, EffectFields] = {
         frozenset({"rate_per_second", "long_index", "short_index", "price", "elapsed_seconds", "settled_at"}),
         frozenset({"long_open_interest", "short_open_interest"}),
     ),
+    Effect.ORDER_CREATED: EffectFields(
+        frozenset({"owner", "order_kind", "side", "size", "trigger_price"}),
+        frozenset({"collateral", "acceptable_price", "execution_fee", "expires_at"}),
+    ),
+    Effect.ORDER_CANCELLED: EffectFields(frozenset()),
+    Effect.ORDER_EXECUTED: EffectFields(frozenset({"price"}), frozenset({"size", "keeper", "execution_fee"})),
 }

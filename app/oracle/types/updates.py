@@ -1,11 +1,12 @@
-"""The words of the oracle: what an update holds, who is trusted, what a price is, what it is good for."""
+"""Signed updates: what one holds, who is trusted, when it counts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+
+from app.oracle.types.prices import Price
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +104,6 @@ class Window:
     max_future_seconds: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
-    """A verified price. Value = price · 10^expo and its interval ± conf · 10^expo, all exact integers."""
-
-    feed: bytes
-    price: int
-    conf: int
-    expo: int
-    publish_time: datetime
-    ema_price: int
-    ema_conf: int
-    slot: int
-    sequence: int
-
-
 @dataclass(frozen=True, slots=True)
 class VerifiedUpdate:
     """An update that passed every check: its prices, the addresses that signed, and where it stands in the stream."""
@@ -135,69 +121,6 @@ class SourceAnswer:
 
     updates: tuple[ParsedUpdate, ...]
     missing: frozenset[bytes]
-
-
-class Action(StrEnum):
-    """What somebody wants to do with a price; each has a rule of its own."""
-
-    OPEN = "open"
-    MARGIN = "margin"
-    LIQUIDATE = "liquidate"
-    FUNDING = "funding"
-
-
-class Validity(StrEnum):
-    """May this price be used for this action, and if not, why."""
-
-    FRESH = "fresh"
-    STALE = "stale"
-    CONFIDENCE_TOO_WIDE = "confidence_too_wide"
-    NOT_POSITIVE = "not_positive"
-    FROM_THE_FUTURE = "from_the_future"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True)
-class ActionRule:
-    """What one action asks of a price; None does not judge that side."""
-
-    max_age_seconds: int | None
-    max_confidence_bps: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The rule of every action, and how far ahead of the clock a price may be dated."""
-
-    actions: Mapping[Action, ActionRule]
-    max_future_seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """A price feed this deployment follows: 32-byte id, symbol like `BTC/USD`, and the source that serves it."""
-
-    id: bytes
-    symbol: str
-    source: str = "pyth"
-
-
-@dataclass(frozen=True, slots=True)
-class FeedPrice:
-    """A feed with its latest price; None until the first one."""
-
-    feed: Feed
-    price: Price | None
-
-
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """The latest price of a feed, with what it is good for at `as_of`."""
-
-    feed: Feed
-    price: Price | None
-    validity: Mapping[Action, Validity]
-    as_of: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import Schema, fields, validate
 
 from app.core.http.pages import page_schema
-from app.core.http.schema import Address, Text, Time, one_of
-from app.core.paging import PageQuery
+from app.core.http.schema import WholeString
 from app.perps.types.health import Verdict
+from app.perps.types.keeper import EXECUTE_ORDER, LIQUIDATE
+from app.perps.types.orders import OrderKind, OrderStatus, Waits
 from app.perps.types.positions import PositionStatus
 
-NAME = validate.Length(1, 40)
-KEY = validate.Length(1, 200)
-MARKET = {"description": "a market's id, or its symbol"}
+ACTIONS = (LIQUIDATE, EXECUTE_ORDER)
 
 
 def amount(meaning: str, **options: Any) -> fields.String:
@@ -113,6 +112,36 @@ class PositionSchema(Schema):
     )
 
 
+class ConditionalOrderSchema(Schema):
+    """An order that waits for a price, or has ended. An expired one is open until it is cancelled on chain."""
+
+    protocol = fields.String()
+    key = fields.String()
+    market_id = fields.String()
+    user_address = fields.String()
+    kind = fields.String(validate=validate.OneOf(list(OrderKind)))
+    side = fields.String(metadata={"description": "the position's"})
+    waits = fields.String(
+        validate=validate.OneOf(list(Waits)),
+        metadata={"description": "for the price to be at the trigger or below, or at it or above"},
+    )
+    status = fields.String(validate=validate.OneOf(list(OrderStatus)))
+    position = fields.String(
+        allow_none=True, metadata={"description": "the position's key; null until an order has opened one"}
+    )
+    size = amount("in base; of a closing order: more than the position has means all of it")
+    collateral = amount("held by the contract until it is executed")
+    trigger_price = amount("quote a unit of base")
+    acceptable_price = amount("a buyer's highest, a seller's lowest", allow_none=True)
+    execution_fee = amount("what whoever executes it is paid, in quote")
+    expires_at = fields.String(allow_none=True, metadata={"format": "date-time", "description": "null: never"})
+    executed_price = amount("quote a unit of base", allow_none=True)
+    executed_size = amount("in base", allow_none=True)
+    keeper = fields.String(allow_none=True, metadata={"description": "who executed it"})
+    created = fields.Nested(PlaceSchema)
+    changed = fields.Nested(PlaceSchema)
+
+
 class FundingRateSchema(Schema):
     """A settlement of a market's funding, by the rate of a second."""
 
@@ -170,53 +199,67 @@ class PnlEntrySchema(Schema):
     place = fields.Nested(PlaceSchema)
 
 
-class MarketQuery(PageQuery):
-    """Which markets."""
+class KeeperActionSchema(Schema):
+    """A transaction that this deployment's keeper planned. The spans are decimals of seconds; a block's time is in
+    whole seconds and the chain's own, so that it may lie before the broadcast.
+    """
 
-    protocol = Text(load_default=None, validate=NAME)
-    symbol = Text(load_default=None, validate=KEY)
-
-
-class PositionQuery(PageQuery):
-    """Which positions."""
-
-    protocol = Text(load_default=None, validate=NAME)
-    market = Text(load_default=None, validate=KEY, metadata=MARKET)
-    owner = Address(load_default=None)
-    status = Text(load_default=None, validate=one_of(*PositionStatus))
-
-
-class TimedQuery(PageQuery):
-    """Which stretch: from ≤ time < to."""
-
-    protocol = Text(load_default=None, validate=NAME)
-    market = Text(load_default=None, validate=KEY, metadata=MARKET)
-    start = Time(data_key="from", load_default=None)
-    end = Time(data_key="to", load_default=None)
-
-    @validates_schema
-    def _ends_after_it_starts(self, data: dict[str, Any], **_: Any) -> None:
-        if data["start"] is not None and data["end"] is not None and data["end"] < data["start"]:
-            raise ValidationError("Before `from`.", "to")
-
-
-class LiquidationQuery(TimedQuery):
-    """Which liquidations."""
-
-    owner = Address(load_default=None)
-    liquidator = Address(load_default=None)
-    position = Text(load_default=None, validate=KEY, metadata={"description": "a position's key"})
-
-
-class PnlQuery(TimedQuery):
-    """Whose."""
-
-    owner = Address(load_default=None)
-    position = Text(load_default=None, validate=KEY, metadata={"description": "a position's key"})
+    intent_id = fields.String(metadata={"description": "of `/v1/transactions`"})
+    protocol = fields.String()
+    action = fields.String(validate=validate.OneOf(ACTIONS))
+    key = fields.String(metadata={"description": "the position's or the order's"})
+    market_id = fields.String()
+    outcome = fields.String(
+        allow_none=True, metadata={"description": "the transaction's last status; null: it has not ended"}
+    )
+    block_number = fields.Integer(allow_none=True)
+    price_published_at = fields.String(metadata={"format": "date-time"})
+    detected_at = fields.String(metadata={"format": "date-time"})
+    planned_at = fields.String(metadata={"format": "date-time"})
+    broadcast_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+    included_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+    detection_seconds = amount("from the price's publishing to the detection")
+    broadcast_seconds = amount("from there to the first broadcast", allow_none=True)
+    inclusion_seconds = amount("from there to the block", allow_none=True)
 
 
 MarketPage = page_schema(MarketSchema)
 PositionPage = page_schema(PositionSchema)
+ConditionalOrderPage = page_schema(ConditionalOrderSchema)
 FundingRatePage = page_schema(FundingRateSchema)
+KeeperActionPage = page_schema(KeeperActionSchema)
 LiquidationPage = page_schema(LiquidationSchema)
 PnlPage = page_schema(PnlEntrySchema)
+
+
+class UpdatePriceSchema(Schema):
+    """A price that the update data holds."""
+
+    feed = fields.String()
+    markets = fields.List(fields.String(), metadata={"description": "ids of the markets that asked for it"})
+    price = amount("of the feed")
+    confidence = amount("half the width of its interval")
+    published_at = fields.String(metadata={"format": "date-time"})
+
+
+class PriceUpdateSchema(Schema):
+    """Signed update data for the protocol's price contract."""
+
+    chain_id = fields.Integer()
+    contract = fields.String(metadata={"description": "the price contract"})
+    update_data = fields.List(
+        fields.String(), metadata={"description": "for `updatePriceFeeds`, or a call that takes it"}
+    )
+    fee_wei = WholeString(metadata={"description": "what the contract takes for it"})
+    prices = fields.List(fields.Nested(UpdatePriceSchema))
+
+
+class BuiltCallSchema(Schema):
+    """An unsigned call; who sends it adds gas, nonce and signature."""
+
+    chain_id = fields.Integer()
+    to = fields.String()
+    data = fields.String()
+    value_wei = WholeString(metadata={"description": "the update data's fee"})
+    expires_at = fields.String(metadata={"format": "date-time", "description": "then its price is too old"})
+    update = fields.Nested(PriceUpdateSchema)

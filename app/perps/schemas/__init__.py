@@ -1,0 +1,1 @@
+"""The perps as HTTP shows them (`answers`) and is asked for them (`asked`)."""

@@ -1,0 +1,1 @@
+"""Pure: the grammar of topics, and what goes over the wire."""
