@@ -41,7 +41,7 @@ faults-baseline: install ## The same faults on plain Celery, side by side with i
 	@$(PY) -m tests.faults.baseline
 
 law: install ## A long walk of reorgs and crashes, each quiet point equal to a clean index; STEPS=2000 SEED=7
-	@WK_LAW_STEPS=$(or $(STEPS),2000) WK_LAW_SEED=$(SEED) $(PY) -m pytest tests/chain/test_law.py
+	@WK_LAW_STEPS=$(or $(STEPS),2000) $(PY) -m pytest tests/chain/test_law.py --hypothesis-seed=$(SEED)
 
 fuzz: install ## The API's document against the API, for longer: EXAMPLES=200 values an operation
 	@SCHEMATHESIS_EXAMPLES=$(or $(EXAMPLES),200) $(PY) -m pytest tests/security/test_document.py

@@ -52,9 +52,18 @@ class Chain:
         self.url = url
         self._session = requests.Session()
         self.account = self.ask("eth_accounts")[0]
+        self.emitter = self._emitted()
+
+    def begin_anew(self) -> None:
+        """Forget every block but the first, and put the emitter where it was."""
+        self.ask("anvil_reset")
+        emitter, self.emitter = self.emitter, self._emitted()
+        assert self.emitter == emitter
+
+    def _emitted(self) -> str:
         # The node answers a transaction before it mines the block; mined on command, it is there when we look.
         self.ask("evm_setAutomine", False)
-        self.emitter = self.deploy()
+        return self.deploy()
 
     def ask(self, method: str, *params: Any) -> Any:
         """The result of one call."""

@@ -11,7 +11,7 @@ from app.chain import errors
 from tests.chain.conftest import CHAIN_ID, Indexer
 from tests.chain.emitter import Chain
 from tests.chain.team import InOrder, Team
-from tests.chain.test_law import QUIET_EVERY, STEPS, Walk
+from tests.chain.walk import Walk
 from tests.fakes.node_proxy import NodeProxy
 
 pytestmark = pytest.mark.chain
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.chain
 # What a job of the queue would be tried again for.
 PASSING = (errors.NodeFailed, errors.CursorMoved)
 ENOUGH_LOOKS = 100
+STEPS, QUIET_EVERY = 100, 20
 
 
 class Backfilled(Walk):
@@ -73,9 +74,9 @@ def test_any_walk_with_back_fills_ends_equal_to_a_clean_index(
     indexer.projections = {"emitter": [InOrder(CHAIN_ID)]}
     walk = Backfilled(seed, chain, indexer, clean, proxied)
     walk.fall_behind()
-    for step in range(1, 2 * STEPS + 1):
+    for step in range(1, STEPS + 1):
         walk.step()
-        if step % (4 * QUIET_EVERY) == 0:
+        if step % QUIET_EVERY == 0:
             walk.quiet()
     assert walk.joined > 1
 

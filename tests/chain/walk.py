@@ -26,6 +26,29 @@ from tests.fakes.node_proxy import NodeProxy
 ENOUGH_BLOCKS = 1_500
 WRITING, UNDOING = "pg_advisory_xact_lock", "DELETE FROM chain_events"
 
+ACTS = (
+    "grow",
+    "grow",
+    "reorg",
+    "reorg",
+    "reorg_deeply",
+    "shorten",
+    "replace_by_fewer",
+    "tick",
+    "tick",
+    "tick_in_small_steps",
+    "crash_before_a_commit",
+    "crash_after_a_commit",
+    "crash_at_a_statement",
+    "lose_the_connection",
+    "reorg_while_reading",
+    "reorg_between_reading_and_writing",
+    "reorg_while_undoing",
+    "reorg_while_stopped",
+    "reorg_while_filling_back",
+    "crash_while_filling_back",
+)
+
 
 class Crash(Exception):
     """A worker dies here."""
@@ -41,34 +64,19 @@ class Walk:
         self.ranges: set[tuple[int, int]] = set()
         """Back-fills that have not ended."""
         self.changes: list[Callable[[], None]] = [self.reorg, self.shorten, self.replace_by_fewer]
-        self.acts: list[Callable[[], None]] = [
-            self.grow,
-            self.grow,
-            self.reorg,
-            self.reorg,
-            self.reorg_deeply,
-            self.shorten,
-            self.replace_by_fewer,
-            self.tick,
-            self.tick,
-            self.tick_in_small_steps,
-            self.crash_before_a_commit,
-            self.crash_after_a_commit,
-            self.crash_at_a_statement,
-            self.lose_the_connection,
-            self.reorg_while_reading,
-            self.reorg_between_reading_and_writing,
-            self.reorg_while_undoing,
-            self.reorg_while_stopped,
-            self.reorg_while_filling_back,
-            self.crash_while_filling_back,
-        ]
+        self.acts: list[Callable[[], None]] = [getattr(self, name) for name in ACTS]
 
     def step(self) -> None:
         """One thing happens."""
         act = self.dice.choice(self.acts)
         self.done.append(act.__name__)
         act()
+
+    def act(self, name: str, dice: int) -> None:
+        """This happens, with these dice."""
+        self.dice.seed(dice)
+        self.done.append(name)
+        getattr(self, name)()
 
     def quiet(self) -> None:
         """Nothing happens any more: one call must be enough, however long the chain, and one for each back-fill."""

@@ -71,5 +71,5 @@ def test_a_wad_is_rounded_down_and_a_half_width_up(units: int, exponent: int) ->
     value = Decimal((int(units < 0), tuple(map(int, str(abs(units)))), exponent))
     exact = Fraction(units) * Fraction(10) ** (exponent + 18)
     assert to_wad(value) == floor(exact)
-    made = candidate("kraken", replace(KNOWN, confidence=abs(value)), SourceRule(30, 1))
+    made = candidate("kraken", replace(KNOWN, confidence=value.copy_abs()), SourceRule(30, 1))
     assert made.confidence_wad == ceil(abs(exact))
