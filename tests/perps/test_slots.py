@@ -19,6 +19,7 @@ from app.oracle.errors import PriceMissing
 from app.perps.jobs import SETTLE_FUNDING
 from app.perps.maths.slots import next_slot
 from app.perps.services.lists import Asked, Slice, funding_page, get_market
+from app.perps.services.position_folds import fold_again
 from app.perps.services.shown import show_funding, show_market
 from contracts.markets import MAJOR, WAD
 from tests.perps.computed import SLOT_SECONDS, Clocked, at, computed_file, computed_protocol, slot
@@ -114,6 +115,10 @@ def test_what_happens_in_the_slots_own_second_belongs_to_it(session: Session) ->
     assert position(told, 2)["accumulated_funding_wad"] == before[1]
     assert position(told, 5)["entry_funding_index_wad"] == last["long_index_wad"] != before[0]
     assert first["long_index_wad"] < before[0]
+    # Folded from the beginning, now that the slot is settled, they are the same.
+    held = told.rows("perps_positions")
+    fold_again(session, told.protocol, ["2", "3", "4", "5"])
+    assert told.rows("perps_positions") == held
 
 
 def settlements_index(told: Clocked, second: int) -> tuple[int, int]:
