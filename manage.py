@@ -191,7 +191,7 @@ def replay(name: str, from_block: int, to_block: int, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("name", type=click.Choice(["queue", "index", "decode", "rpc", "peers", "stream"]))
+@click.argument("name", type=click.Choice(["queue", "index", "decode", "rpc", "peers", "funding", "stream"]))
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--only", multiple=True, help="One part of it; once for each.")
 @click.option("--runs", default=5, show_default=True, type=click.IntRange(1), help="Interleaved; medians are shown.")

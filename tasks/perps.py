@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from app.core.clock import utc_now
+from app.core.clock import rfc3339, utc_now
 from app.jobs.services.run import JobRun
 from app.jobs.types import Snoozed
 from app.perps.errors import TransactionFailed
@@ -15,18 +15,28 @@ from app.perps.services.funding import fan_out, forget_slot, plan_settlement
 from app.perps.services.health import check_health
 from app.perps.services.keeping import Round, Scan, scan_and_execute, scan_and_liquidate, scan_round
 from app.perps.services.liquidations import plan_liquidation
+from app.perps.services.protocols import get_protocol
 from app.perps.services.results import show_checked, show_scan
+from app.perps.services.slots import settle_due
 from app.perps.services.transactions import outcome, send
+from app.perps.types.protocol import PerpsProtocol
 from tasks.base import job_task
 from tasks.runtime import runtime
 
 MINING_SECONDS = 1.0
+FINALITY_SECONDS = 10.0
 
 
 @job_task(SETTLE_FUNDING)
 def settle_funding(run: JobRun) -> dict[str, Any] | Snoozed:
-    """One market: plan, send, and wait until it is final. All of them: a job for each."""
+    """One market: plan, send, and wait until it is final. All of them: a job for each. Where we settle ourselves: what
+    is due.
+    """
     parts, params = runtime().perps, run.params
+    if params["protocol"] is not None:
+        protocol = get_protocol(parts.protocols, params["protocol"])
+        if protocol.section.is_computed:
+            return _settle_ourselves(run, protocol)
     if params["market"] is None:
         jobs = fan_out(run.session, params["protocol"], parts=parts, slot_at=run.slot_at, principal=run.claim.principal)
         return {"jobs": [str(job) for job in jobs]}
@@ -45,6 +55,20 @@ def settle_funding(run: JobRun) -> dict[str, Any] | Snoozed:
             return {"settled_already": True}
         _send(run, planned)
     return _wait(run, planned, undo=lambda: forget_slot(run.session, params["protocol"], params["market"], run.slot_at))
+
+
+def _settle_ourselves(run: JobRun, protocol: PerpsProtocol) -> dict[str, Any] | Snoozed:
+    settled = settle_due(
+        run.session,
+        protocol,
+        run.params["market"],
+        rules=runtime().perps.rules,
+        until=run.slot_at or utc_now(),
+        commit=run.step,
+    )
+    if settled.waiting is not None:
+        return Snoozed(FINALITY_SECONDS, f"no final block after {rfc3339(settled.waiting)} is indexed yet")
+    return {"settled": settled.count, "last": None if settled.last is None else rfc3339(settled.last)}
 
 
 @job_task(CHECK_HEALTH)

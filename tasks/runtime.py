@@ -115,6 +115,7 @@ class Runtime:
         return PerpsParts(
             protocols=self.perps_protocols,
             rules=oracle.rules,
+            read=lambda call: read(self.chain.providers.pinned(), call),
             quotes=lambda session, now: [
                 *get_quotes(session, rules=oracle.rules, now=now),
                 *aggregate_quotes(session, oracle.rules, now),

@@ -53,7 +53,7 @@ class LiquidateParams(StrictSchema):
 
 SETTLE_FUNDING = JobKind(
     name="perps.settle_funding",
-    summary="Have the chain settle the funding of one market or of all; a schedule's slot is seen to once.",
+    summary="Settle the funding of one market or of all, on chain or by our own authority; each slot once, in order.",
     params=MarketParams,
     queue=Queue.PERPS,
     scope="perps:write",

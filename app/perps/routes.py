@@ -1,4 +1,4 @@
-"""`/v1/markets`, `/v1/positions`, `/v1/conditional-orders`, `/v1/funding-rates`, `/v1/liquidations`,
+"""`/v1/markets`, `/v1/positions`, `/v1/conditional-orders`, `/v1/funding-rates`, `/v1/liquidations`, `/v1/pnl`,
 `/v1/keeper-actions`: what the chain said, what it means now, what was done about it; `/v1/price-updates`,
 `/v1/transactions/build`: what a trader's own transaction needs.
 """
@@ -130,6 +130,18 @@ def liquidations(query: dict[str, Any]) -> Response:
     """Liquidations, the newest first, whoever sent them."""
     page = lists.liquidations_page(current_session(), _timed(query), _slice(query), seeing=_seeing())
     return _page(page, [shown.show_liquidation(one) for one in page.items], HISTORY_SECONDS)
+
+
+@blueprint.route("/pnl", methods=["GET"])
+@require("perps:read")
+@blueprint.arguments(asked.PnlQuery, location="query")
+@blueprint.response(200, answers.PnlPage)
+def pnl(query: dict[str, Any]) -> Response:
+    """What each event did to a position's and its owner's money, the newest first: profit, funding, fees and transfers
+    apart, with what both have come to.
+    """
+    page = lists.pnl_page(current_session(), _timed(query), _slice(query), seeing=_seeing())
+    return _page(page, [shown.show_entry(row) for row in page.items], HISTORY_SECONDS)
 
 
 @blueprint.route("/keeper-actions", methods=["GET"])

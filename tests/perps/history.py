@@ -33,7 +33,7 @@ GENESIS = 1_772_000_000
 TRADER = bytes.fromhex("aa" * 20)
 KEEPER = bytes.fromhex("bb" * 20)
 DERIVED = (
-    *("perps_markets", "perps_positions", "perps_orders"),
+    *("perps_markets", "perps_positions", "perps_orders", "perps_pnl_entries"),
     *("perps_folded_events", "perps_funding_rates", "perps_liquidations"),
 )
 

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
+from app.perps.services.lists import get_judged
 from tests.contracts.exchange import NO_LIMIT_DOWN, NO_LIMIT_UP, wad
 from tests.perps.venue import NAME, Venue
 
@@ -93,6 +95,49 @@ def test_the_tables_equal_the_contract(venue: Venue, seed: int) -> None:
     venue.index()
     assert tables_view(venue) == contract_view(venue)
     assert len(held) > 3
+
+
+def assert_equity_is_transfers_and_pnl(venue: Venue) -> None:
+    """Transfers are what the token's own events say; with PnL they are the contract's equity."""
+    trader, perp = venue.trader, venue.perp.address
+    logs = venue.token.events.Transfer().get_logs(from_block=0)
+    signs = {(trader, perp): 1, (perp, trader): -1}
+    paid_in = sum(signs.get((log["args"]["sender"], log["args"]["receiver"]), 0) * log["args"]["value"] for log in logs)
+    newest = venue.rows("SELECT * FROM perps_pnl_entries ORDER BY block_number DESC, log_index DESC LIMIT 1")[0]
+    assert int(newest.account_transfers_wad) == paid_in
+    held = venue.rows("SELECT sum(collateral_wad) AS wad FROM perps_positions WHERE status = 'open'")[0].wad
+    assert newest.account_transfers_wad + newest.account_pnl_wad == held
+    now = datetime.fromtimestamp(venue.w3.eth.get_block("latest")["timestamp"], UTC)
+    with Session(venue.engine) as session:
+        judged = {
+            key: get_judged(session, NAME, key, seeing=venue.runtime.perps, now=now)
+            for key in contract_view(venue)["positions"]
+        }
+        entries = venue.rows(
+            "SELECT DISTINCT ON (position_key) * FROM perps_pnl_entries"
+            " ORDER BY position_key, block_number DESC, log_index DESC"
+        )
+    by_key = {row.position_key: row for row in entries}
+    for key, one in judged.items():
+        assert one.health is not None, one.reason
+        worth = one.health.prospects
+        equity = venue.perp.functions.equity(int(key)).call()
+        row = by_key[key]
+        assert row.position_transfers_wad + row.position_pnl_wad + worth.price_pnl_wad - worth.funding_wad == equity
+
+
+def test_equity_is_transfers_and_pnl(venue: Venue) -> None:
+    chance = random.Random(7)  # noqa: S311 - chooses examples
+    venue.lag_seconds = 50
+    held: dict[str, tuple[bool, str]] = {}
+    for _ in range(25):
+        trade(venue, chance, held)
+    for market, symbol in SYMBOLS.items():
+        venue.price(symbol, str(PRICES[market]))
+        venue.act("settle_funding", int(market), market=market)
+    venue.index()
+    venue.refresh()
+    assert_equity_is_transfers_and_pnl(venue)
 
 
 def test_a_reorg_leaves_what_the_new_chain_says(venue: Venue) -> None:

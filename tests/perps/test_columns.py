@@ -94,13 +94,14 @@ def test_a_limit_that_its_column_does_not_hold_is_refused_by_name(session: Sessi
     assert told.projection.refusal(event) == f"max_confidence_bps is not from 0 to {COUNT_MOST}"
 
 
-def test_of_a_position_no_more_is_taken_than_there_is(session: Session) -> None:
-    """As it looks while an earlier event is missing."""
+def test_what_is_taken_past_nothing_turns_the_position(session: Session) -> None:
+    """As it looks while an earlier event is missing; with it, there was enough to take from."""
     told = History(session, in_six_decimals())
     told.fold(1, history.opened(1, size=10**6, collateral=10**6))
     late = told.mine(2, [history.opened(1, size=10**7, collateral=10**6)])
     told.fold(3, history.collateral_changed(1, 4 * 10**6))
-    assert told.rows("perps_positions")[0]["size_wad"] == 0
+    (turned,) = told.rows("perps_positions")
+    assert (turned["side"], turned["size_wad"]) == ("short", 3 * WAD)
     told.projection.apply(session, late)
     assert told.rows("perps_positions")[0]["size_wad"] == 6 * WAD
 

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from app.chain.queries.events import remove_events
 from app.chain.types.blocks import Event
-from app.perps.types.protocol import EventRule, FundingSection, PerpsProtocol
+from app.perps.types.protocol import EventRule, PerpsProtocol
+from app.perps.types.sections import FundingSection
 from contracts.markets import WAD
 from tests.perps import history
 from tests.perps.history import GENESIS, History, Said

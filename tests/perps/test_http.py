@@ -15,7 +15,7 @@ from app.factory import create_app
 from app.perps.jobs import EXECUTE_ORDERS, SCAN_LIQUIDATIONS
 from app.perps.queries.gauges import GAUGES
 from config.settings import Settings
-from tests.contracts.exchange import STOP_LOSS, TAKE_PROFIT
+from tests.contracts.exchange import NO_LIMIT_DOWN, STOP_LOSS, TAKE_PROFIT
 from tests.perps.test_keeper import move
 from tests.perps.venue import BTC, ETH, NAME, Venue
 
@@ -166,6 +166,30 @@ def test_positions_with_live_health(venue: Venue, get: Get) -> None:
     health = get(f"/v1/positions/{NAME}/{key}").json["health"]
     assert (health["verdict"], health["equity"], health["unrealized_pnl"]) == ("certain", "470", "-1000")
     assert Decimal(health["health_factor"]) < 1
+
+
+def test_what_every_event_did_to_money(venue: Venue, get: Get) -> None:
+    kept, key = venue.open(True, "0.1", "1000"), venue.open(True, "1", "1500")
+    move(venue, "60600")
+    venue.act("close", int(key), NO_LIMIT_DOWN)
+    venue.index()
+    owner = venue.trader.lower()
+    answer = get(f"/v1/pnl?owner={owner}")
+    assert [one["position"] for one in answer.json["data"]] == [key, key, kept]
+    closed, opened, _ = answer.json["data"]
+    assert (closed["realized_pnl"], closed["fee"], closed["covered"]) == ("600", "30.3", "0")
+    assert (opened["transfer"], opened["fee"], opened["position_pnl"]) == ("1500", "30", "-30")
+    # What came in has gone out again, with what was won: of the account there is left what the other position holds.
+    assert Decimal(closed["position_transfers"]) == -Decimal(closed["position_pnl"])
+    assert Decimal(closed["account_transfers"]) + Decimal(closed["account_pnl"]) == Decimal("1000") - 3
+    assert answer.headers["Cache-Control"] == "private, max-age=10"
+    page = get(f"/v1/pnl?protocol={NAME}&position={key}&limit=1")
+    assert [one["place"]["log_index"] for one in page.json["data"]] == [closed["place"]["log_index"]]
+    rest = get(f"/v1/pnl?protocol={NAME}&position={key}&limit=1&cursor={page.json['next_cursor']}").json
+    assert (rest["data"], rest["has_more"]) == ([opened], False)
+    found = get(f"/v1/positions/{NAME}/{kept}").json
+    assert (found["net_transfers"], found["collateral"], found["fees"]) == ("1000", "997", "3")
+    assert get("/v1/pnl?owner=0x12").json["code"] == "core.invalid_input"
 
 
 def test_no_usable_price_no_number(venue: Venue, get: Get) -> None:

@@ -24,6 +24,7 @@ from app.perps.types.vocabulary import Effect
 from contracts.markets import WAD
 from tests.contracts.exchange import Exchange
 from tests.perps import history
+from tests.perps.computed import computed_table
 from tests.perps.history import our_protocol
 
 PLACE = Place(1, 0, b"\x01" * 32, b"\x02" * 32, datetime(2026, 1, 1, tzinfo=UTC))
@@ -44,6 +45,12 @@ def loaded(table: dict[str, Any]) -> PerpsProtocol:
 def event(table: dict[str, Any], name: str) -> dict[str, Any]:
     found: dict[str, Any] = next(rule for rule in table["events"] if rule["event"] == f"perp.{name}")
     return found
+
+
+def ours_to_settle(table: dict[str, Any]) -> None:
+    """We settle, and yet there is an event that says what funding is."""
+    event_rule = event(table, "FundingSettled")
+    computed_table(table)["events"].append(event_rule)
 
 
 def test_our_file_says_what_every_event_means() -> None:
@@ -103,7 +110,25 @@ def field(name: str, word: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("=<", "margin", "boundary"), "perps.margin.boundary"),
         (put([], "identity", "position"), "perps.identity.position"),
         (put("vamm", "funding", "model"), "perps.funding.model"),
-        (put("computed", "funding", "authority"), "perps.funding.authority"),
+        (put("nobody", "funding", "authority"), "perps.funding.authority"),
+        (put("computed", "funding", "authority"), "there is nothing for keeper.settle_funding to do"),
+        (
+            lambda t: t["keeper"].pop("settle_funding"),
+            "funding.authority `chain`: a keeper needs the call keeper.settle_funding",
+        ),
+        (
+            put({"contract": "perp", "signature": "price(uint256)"}, "margin", "price"),
+            "under isolated margin there are no accounts to tell of, nor to judge by a price",
+        ),
+        (
+            lambda t: event(t, "PositionOpened").update(only={"colour": "red"}),
+            "perp.PositionOpened has no field colour.",
+        ),
+        (ours_to_settle, "perp.FundingSettled: under funding.authority `computed` no event says what funding is paid"),
+        (
+            lambda t: computed_table(t)["funding"].update(slot_seconds=7_000),
+            "needs a price, the model `open_interest_skew` and slots that fill a day",
+        ),
         (put("0x12", "price", "contract"), "perps.price.contract"),
         (put(1, "keeper", "bribe"), "perps.keeper.bribe: Extra inputs are not permitted"),
         (put("shut", "client", "close", "function"), "perps.client.close: perp has no function shut of that many"),

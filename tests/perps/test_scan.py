@@ -36,6 +36,8 @@ def view(
         market_id=str(market),
         margin=Margin(rate, Boundary.BELOW),
         points={end: Point(wad * WAD, state) for end, wad in points.items()},
+        provisional=state,
+        settles_at=None,
         published_at=NOW,
         as_of=NOW,
     )

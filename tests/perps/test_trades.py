@@ -68,7 +68,7 @@ def test_a_trade_opens_adds_turns_and_closes() -> None:
     turned = folded("x", more, [trade(3, -5, 120, price=120, pnl=60)]).position
     assert turned is not None
     assert (turned.side, turned.size_wad, turned.entry_price_wad) == (Side.SHORT, WAD, 120 * WAD)
-    assert (turned.status, turned.opened, turned.realized_pnl_wad) == (PositionStatus.OPEN, place(1), 60 * WAD)
+    assert (turned.status, turned.opened, turned.realized_pnl_wad) == (PositionStatus.OPEN, place(3), 60 * WAD)
     closed = folded("x", turned, [trade(4, 1, 0, price=115, pnl=5)]).position
     assert closed is not None
     assert (closed.status, closed.exit_price_wad, closed.size_wad) == (PositionStatus.CLOSED, 115 * WAD, WAD)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
@@ -14,11 +16,21 @@ from app.chain.adapters.providers import Providers
 from app.chain.adapters.rpc import Provider
 from app.chain.services.event_views import apply_views
 from app.chain.services.protocols import load_protocol
+from app.chain.services.rehearsal import read
 from app.chain.services.stored_events import read_events
+from app.core.clock import utc_now
 from app.ops.adapters.embedded_anvil import EmbeddedAnvil
 from app.ops.services.protocol_files import check
+from app.perps.maths.units import wad_text
+from app.perps.services.accounts import judge_accounts
+from app.perps.services.health import check_health
 from app.perps.services.projection import PerpsProjection
 from app.perps.services.protocols import perps_protocols
+from app.perps.services.results import show_checked
+from app.perps.types.accounts import AccountHealth
+from config.groups import ChainSettings
+from config.settings import Settings
+from tasks.runtime import Runtime
 from tests.chain.conftest import CHAIN_ID, Indexer
 from tests.conftest import ROOT
 from tests.protocols.deployed import Ground
@@ -36,7 +48,7 @@ CONTRACTS = {
     "insurance_fund": "InsuranceFund",
 }
 HOUR = 3600
-TABLES = ("perps_markets", "perps_positions", "perps_funding_rates", "perps_liquidations")
+TABLES = ("perps_markets", "perps_positions", "perps_funding_rates", "perps_liquidations", "perps_pnl_entries")
 
 
 @pytest.fixture
@@ -52,6 +64,7 @@ def values(perp: Perpetual) -> dict[str, str]:
     return {f"perp_v2.{name}": place.address for name, place in zip(CONTRACTS, places, strict=True)} | {
         "perp_v2.chain_id": str(CHAIN_ID),
         "perp_v2.start_block": str(perp.first_block),
+        "perp_v2.settlement_token": perp.usd.address,
     }
 
 
@@ -105,7 +118,9 @@ def test_what_is_stored_adds_up_to_what_the_contracts_say(ground: Ground, engine
         session.commit()
 
     stored = indexer.rows("SELECT block_number, log_index FROM chain_events ORDER BY 1, 2")
-    places = [*(value for value in values(perp).values() if value.startswith("0x")), perp.pool.address]
+    filled = values(perp)
+    del filled["perp_v2.settlement_token"]  # is named, and not followed
+    places = [*(value for value in filled.values() if value.startswith("0x")), perp.pool.address]
     logs = ground.w3.eth.get_logs({"address": places, "fromBlock": perp.first_block, "toBlock": "latest"})
     listed = perp.markets.events.PoolAdded().get_logs(from_block=0)[0]["blockNumber"]
     # The pool's own beginning, before the market was listed, is not the protocol's; nor is what precedes the start.
@@ -214,3 +229,86 @@ def test_positions_funding_and_liquidations_are_the_contracts_own(
         projection.apply(session, read_events(session, protocol.contract_set, again))
         session.commit()
     assert tables() == whole
+
+
+def test_accounts_are_worth_what_the_contracts_say(
+    ground: Ground, engine: Engine, anvil: EmbeddedAnvil, tmp_path: Path
+) -> None:
+    """Balance, equity and margin of accounts, from events and the contract's own price alone; and when it turns."""
+    perp = Perpetual(ground)
+    played(perp)
+    ground.send(perp.vault.functions.withdraw(perp.usd.address, 100 * 10**6), ground.other)
+    perp.deposit(ground.trader, 7)
+    perp.open(ground.liquidator, WAD // 100)  # settles the funding in the newest block
+    (protocol,) = perps_protocols([load_protocol(FILE, values(perp))])
+    node = Provider(anvil.url, chain_id=CHAIN_ID)
+    projection = PerpsProjection(protocol)
+    indexer = Indexer(engine, Providers([node]), protocol.contract_set, projections={protocol.name: [projection]})
+    indexer.run()
+
+    def judged(who: str) -> AccountHealth:
+        with Session(engine) as session:
+            (found,) = judge_accounts(
+                session, [protocol], bytes.fromhex(who[2:]), read=lambda call: read(Providers([node]).pinned(), call)
+            )
+        return found.health
+
+    def contracts(who: str) -> tuple[int, int]:
+        value = perp.house.functions.getAccountValue(who).call()
+        return value, perp.accounts.functions.getMarginRequirementForLiquidation(who).call()
+
+    def assert_agreement(who: str) -> AccountHealth:
+        health, (value, required) = judged(who), contracts(who)
+        # The contract says whole units of its settlement token, of 6 decimals, rounded down. Entry prices and indexes
+        # are cut to a unit of wad, each of which is worth that times the size.
+        settlements = one_of(engine, "SELECT count(*) FROM perps_funding_rates")[0][0]
+        slack = (settlements + 2) * (1 + abs(perp.size(who)) // WAD)
+        assert -slack <= health.equity_wad - value < 10**12 + slack, who
+        assert abs(health.maintenance_wad - required) <= 1, who
+        return health
+
+    assert assert_agreement(ground.other).drift_bound is None
+    assert assert_agreement(ground.liquidator).unrealized_pnl_wad != 0
+    assert not assert_agreement(ground.trader).is_liquidatable
+    file = tmp_path / "deployment.json"
+    file.write_text(json.dumps({"perp_v2": {name.split(".")[1]: value for name, value in values(perp).items()}}))
+    chain = ChainSettings(rpc_urls=(SecretStr(anvil.url),), protocol_files=(str(FILE),), deployment_file=str(file))
+    runtime = Runtime(Settings(_env_file=None, database_url=SecretStr(str(engine.url)), chain=chain))
+    with Session(engine) as session:
+        shown = show_checked(
+            check_health(
+                session,
+                protocol=None,
+                position=None,
+                account=bytes.fromhex(ground.trader[2:]),
+                market=None,
+                parts=runtime.perps,
+                clock=utc_now,
+            )
+        )
+    runtime.chain.providers.close()
+    (account,) = shown["accounts"]
+    assert (account["protocol"], account["user_address"]) == ("perpetual_v2", ground.trader.lower())
+    assert account["equity"] == wad_text(judged(ground.trader).equity_wad)
+    assert [one["health_reason"] for one in shown["positions"]] == ["cross_margin"]
+    owed = 0
+    for _ in range(40):
+        perp.index_price(int(perp.feed.functions.price().call() // WAD) - 1)
+        ground.later(HOUR)
+        # The market's funding, and not the trader's.
+        ground.send(perp.house.functions.settleAllFunding(ground.liquidator), ground.liquidator)
+        indexer.run()
+        health = assert_agreement(ground.trader)
+        owed = max(owed, health.funding_wad)
+        value, required = contracts(ground.trader)
+        assert health.is_liquidatable is (value < required)
+        if value < required:
+            break
+    else:
+        raise AssertionError("it was never liquidatable")
+    assert owed > 0, "what grew since the account was settled last is counted"
+    perp.liquidate(ground.trader, ground.liquidator)
+    indexer.run()
+    assert_agreement(ground.trader)
+    assert_agreement(ground.liquidator)
+    node.close()

@@ -201,6 +201,7 @@ TABLE = (
     Entry("POST", "/v1/transactions/build", "perps:read", 200, body=ORDER),
     Entry("GET", "/v1/funding-rates", "perps:read", 200),
     Entry("GET", "/v1/liquidations", "perps:read", 200),
+    Entry("GET", "/v1/pnl", "perps:read", 200),
     Entry("GET", "/v1/keeper-actions", "perps:read", 200),
     # Streams: which topics need which scope, and whose jobs they are, is held by tests/streaming/test_tickets.py
     Entry("POST", "/v1/stream-tickets", SIGNED_IN, 201, body={"topics": ["prices:*"]}, also=("oracle:read",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -27,6 +28,20 @@ SETS = text(
     """
 )
 
+# The headers are bounded, so this reads few, however long ago it was.
+FINAL_AFTER = text(
+    """
+    SELECT h.number, h.hash FROM chain_cursors c
+    CROSS JOIN LATERAL (
+        SELECT number, hash FROM chain_headers
+        WHERE chain_id = c.chain_id AND mined_at > :at AND number < c.next_block AND number <= c.final_block
+        ORDER BY number
+        LIMIT 1
+    ) h
+    WHERE c.chain_id = :chain_id AND c.name = :name
+    """
+)
+
 ALARM = """
     SELECT id, chain_id, contract_set, kind, subject, detail, count, first_at, last_at, resolved_at
     FROM chain_alarms
@@ -46,6 +61,12 @@ def find_progress(session: Session, chain_id: int, name: str) -> Progress | None
     """How far the set is, or None when nothing of it was ever read."""
     row = session.execute(ONE, {"chain_id": chain_id, "name": name}).one_or_none()
     return None if row is None else Progress(*row)
+
+
+def find_final_after(session: Session, chain_id: int, name: str, at: datetime) -> tuple[int, bytes] | None:
+    """Number and hash of the first kept block after `at` that the set has indexed and that is final."""
+    row = session.execute(FINAL_AFTER, {"chain_id": chain_id, "name": name, "at": at}).one_or_none()
+    return None if row is None else (row.number, bytes(row.hash))
 
 
 def list_progress(session: Session, *, after: tuple[int, str] | None, limit: int) -> Sequence[Progress]:

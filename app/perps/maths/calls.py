@@ -9,6 +9,7 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from app.perps.types.protocol import PerpsSection
+from app.perps.types.sections import PriceCall
 
 UPDATE_DATA = "update_data"
 # Pyth's public interface: `getUpdateFee(bytes[]) returns (uint256)`.
@@ -33,6 +34,12 @@ def encode_call(function: Mapping[str, Any], values: Sequence[Any]) -> bytes:
 def encode_update_fee(update_data: Sequence[bytes]) -> bytes:
     """Pyth's question what an update costs."""
     return PYTH_UPDATE_FEE + encode(["bytes[]"], [list(update_data)])
+
+
+def encode_price(call: PriceCall, market_id: str) -> bytes:
+    """The question what a market's price is."""
+    values = [_argument(kind, value) for kind, value in zip(call.types, market_id.split(":"), strict=True)]
+    return keccak(text=call.signature)[:4] + encode(call.types, values)
 
 
 def call_values(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.chain.types.calls import Rehearsal
 from app.perps.maths.units import WAD, WORD, divide_up
 from app.perps.types.keeper import Fate
-from app.perps.types.protocol import KeeperSection
+from app.perps.types.sections import KeeperSection
 
 # First wait and longest wait in seconds; each further failure in a row doubles it. What is not here does not wait.
 BACKOFFS = {

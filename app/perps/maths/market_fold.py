@@ -20,9 +20,10 @@ _FUNDING = {
 
 
 class Listing(NamedTuple):
-    """A market's terms, and where it was listed."""
+    """A market's terms, when they last changed, and where it was listed."""
 
     terms: MarketTerms
+    changed_at: datetime
     listed_at: datetime
     listed_block_number: int
 
@@ -35,14 +36,16 @@ def folded_terms(changes: Iterable[MarketChange], *, has_feed: bool = True) -> L
     said: dict[str, Any] = {}
     feed: bytes | None = None
     listed: MarketChange | None = None
+    newest: MarketChange | None = None
     for change in changes:
+        newest = change
         said |= change.terms
         feed = change.price_feed or feed
         if listed is None and (feed is not None or not has_feed) and said.keys() >= TERMS:
             listed = change
-    if listed is None:
+    if listed is None or newest is None:
         return None
-    return Listing(_terms(said, feed), listed.place.mined_at, listed.place.block_number)
+    return Listing(_terms(said, feed), newest.place.mined_at, listed.place.mined_at, listed.place.block_number)
 
 
 def folded_market(
@@ -71,6 +74,7 @@ def folded_market(
         terms=listing.terms,
         funding=state,
         current_rate_wad=rate,
+        terms_changed_at=listing.changed_at,
         listed_at=listing.listed_at,
         listed_block_number=listing.listed_block_number,
     )

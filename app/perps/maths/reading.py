@@ -12,7 +12,7 @@ from app.perps.maths.units import WAD_DECIMALS, scaled_wad, sqrt_price_wad
 from app.perps.types.changes import Changes, FundingEntry, MarketChange, OrderChange, PositionChange, Premium
 from app.perps.types.fitting import KEY_BYTES_MOST, misfit, text_misfit
 from app.perps.types.orders import OrderKind
-from app.perps.types.positions import Place, Side
+from app.perps.types.positions import Place, PnlEntry, Side
 from app.perps.types.protocol import EventRule, FieldRule, PerpsSection, Unit
 from app.perps.types.vocabulary import KINDS, LIMITS, NUMBERS, ORDER_EFFECTS, Effect, Kind, Mode
 
@@ -24,10 +24,15 @@ _LAST_TIME = int(datetime(9998, 1, 1, tzinfo=UTC).timestamp())
 
 def read_into(changes: Changes, section: PerpsSection, rule: EventRule, args: Mapping[str, Any], place: Place) -> None:
     """Add what the event says to `changes`; raises UnreadableEvent when it does not say what its rule promises."""
-    market_id = key_of(args, section.identity.market)
+    if any(key_of(args, (name,)).lower() != value.lower() for name, value in rule.only.items()):
+        return
     values = {name: _value(name, field, args, section) for name, field in rule.fields.items()}
     if "size" in values and rule.mode is Mode.ABSOLUTE and rule.effect is not Effect.TRADE:
         values["size"] = abs(values["size"])  # where the contract signs it, the sign is the side
+    if rule.effect is Effect.ACCOUNT:
+        changes.accounts.append(_account(place, values))
+        return
+    market_id = key_of(args, section.identity.market)
     if rule.effect is Effect.MARKET:
         source = section.feed_field
         feed = None if source is None else _feed(source, args.get(source))
@@ -165,6 +170,17 @@ _READERS: Mapping[Kind, Callable[[Any, FieldRule], Any]] = {
 
 def _attribute(name: str) -> str:
     return f"{name}_wad" if KINDS[name] in NUMBERS else name
+
+
+def _account(place: Place, values: Mapping[str, Any]) -> PnlEntry:
+    return PnlEntry(
+        key=None,
+        market_id=None,
+        owner=values["owner"],
+        place=place,
+        transfer_wad=values.get("transfer", 0),
+        realized_pnl_wad=values.get("realized_pnl", 0),
+    )
 
 
 def _order(

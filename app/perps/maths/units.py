@@ -1,4 +1,4 @@
-"""Numbers as contracts and feeds write them, into wad; and the two roundings."""
+"""Numbers as contracts and feeds write them, into wad; and the roundings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ Q192 = 192  # two times the 96 fractional bits of a square-root price
 def divide_up(numerator: int, denominator: int) -> int:
     """The quotient rounded towards +∞; the denominator is positive."""
     return -(-numerator // denominator)
+
+
+def towards_zero(numerator: int, denominator: int) -> int:
+    """The quotient rounded towards zero, as contracts divide signed numbers; the denominator is positive."""
+    quotient = abs(numerator) // denominator
+    return quotient if numerator >= 0 else -quotient
 
 
 def scaled_wad(value: int, decimals: int) -> int:

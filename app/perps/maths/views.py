@@ -9,10 +9,12 @@ from math import ceil
 
 from app.oracle.types.prices import AGGREGATE, Action, Price, Quote, Validity
 from app.perps.maths.funding import funding_at
+from app.perps.maths.slots import next_slot
 from app.perps.maths.units import scaled_wad
 from app.perps.types.health import End, MarketKey, MarketView, Point, Views
 from app.perps.types.markets import Margin, Market, MarketTerms
-from app.perps.types.protocol import MarginSection, PerpsProtocol, PerpsSection
+from app.perps.types.protocol import PerpsProtocol, PerpsSection
+from app.perps.types.sections import MarginSection
 
 UNKNOWN_PROTOCOL = "unknown_protocol"
 
@@ -63,7 +65,7 @@ def _quote(
 
 
 def market_view(market: Market, section: PerpsSection, price: Price, now: datetime) -> MarketView:
-    """The market at the price ± its confidence, with funding accrued to `now` at each point.
+    """The market at the price ± its confidence, with funding accrued to `now` at each point where the contract accrues.
 
     The interval is widened by the file's multiple, its half rounded up; its low end is at least one unit. A price below
     one unit of wad counts as one.
@@ -72,11 +74,15 @@ def market_view(market: Market, section: PerpsSection, price: Price, now: dateti
     half = ceil(Fraction(section.get_price().confidence_multiple) * _up_wad(price.conf, -price.expo))
     ends = {End.LOW: max(1, middle - half), End.MIDDLE: middle, End.HIGH: middle + half}
     state, terms = market.funding, market.terms.funding
+    settles_at = next_slot(now, section.funding.slot_seconds) if section.is_computed else None
+    accrues_to = state.settled_at if section.is_computed else now
     return MarketView(
         protocol=market.protocol,
         market_id=market.market_id,
         margin=margin_of(market.terms, section.margin),
-        points={end: Point(wad, funding_at(state, terms, price_wad=wad, at=now)) for end, wad in ends.items()},
+        points={end: Point(wad, funding_at(state, terms, price_wad=wad, at=accrues_to)) for end, wad in ends.items()},
+        provisional=funding_at(state, terms, price_wad=middle, at=settles_at or now),
+        settles_at=settles_at,
         published_at=price.publish_time,
         as_of=now,
     )

@@ -1,4 +1,4 @@
-"""The perps' tables: `markets` with funding, `positions` with what they are folded from and how they ended,
+"""The perps' tables: `markets` with funding, `positions` with what they are folded from and how they ended, `pnl`,
 `orders`, `keeper`.
 
 Whole numbers in wad (1e18) are exact, as the chain has them; `leverage_wad` and `trigger_key` are derived from them.
@@ -9,6 +9,7 @@ What a keeper did and waits for is kept in tables of its own, so that a fold is 
 from app.perps.models.keeper import PerpsFundingSlot, PerpsKeeperAction, PerpsKeeperBackoff
 from app.perps.models.markets import PerpsFundingRate, PerpsMarket
 from app.perps.models.orders import PerpsOrder
+from app.perps.models.pnl import PerpsPnlEntry
 from app.perps.models.positions import PerpsFoldedEvent, PerpsLiquidation, PerpsPosition
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "PerpsLiquidation",
     "PerpsMarket",
     "PerpsOrder",
+    "PerpsPnlEntry",
     "PerpsPosition",
 ]

@@ -13,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     Numeric,
     Text,
+    text,
 )
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
@@ -56,26 +57,39 @@ class PerpsMarket(Base):
     short_funding_index_wad: Mapped[Decimal] = mapped_column(Wad)
     last_funding_update: Mapped[datetime] = mapped_column(Moment)
     listed_at: Mapped[datetime] = mapped_column(Moment)
+    terms_changed_at: Mapped[datetime] = mapped_column(Moment)
     listed_block_number: Mapped[int] = mapped_column(BigInteger)
 
 
 class PerpsFundingRate(Base):
-    """A settlement of funding, as the chain told of it. `funding_rate_wad` is a second's, positive when longs pay; the
-    interests are those it was computed from.
+    """A settlement of funding, as the chain told of it or as we computed it. `funding_rate_wad` is a second's, positive
+    when longs pay; the interests are those it was computed from.
 
-    Grows by one row a settlement: at most one a market and block, at least one a market and hour.
+    One of our own stands before the first event of a block above its moment (log index -1, no transaction): what undoes
+    that block undoes it. Grows by one row a settlement: at least one a market and hour.
     """
 
     __tablename__ = "perps_funding_rates"
     __table_args__ = (
-        Index("ix_perps_funding_rates_settled", "settled_at", "protocol", "block_number", "log_index"),
-        Index("ix_perps_funding_rates_market", "protocol", "market_id", "settled_at", "block_number", "log_index"),
+        CheckConstraint("(transaction_hash IS NULL) = (log_index = -1)", name="computed"),
+        Index("ix_perps_funding_rates_settled", "settled_at", "protocol", "market_id", "block_number", "log_index"),
+        Index("ix_perps_funding_rates_block", "protocol", "block_number"),
+        # A slot of a market is settled by us once.
+        Index(
+            "uq_perps_funding_rates_slot",
+            "protocol",
+            "market_id",
+            "settled_at",
+            unique=True,
+            postgresql_where=text("log_index = -1"),
+        ),
     )
 
     protocol: Mapped[str] = mapped_column(Text, primary_key=True)
+    market_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    settled_at: Mapped[datetime] = mapped_column(Moment, primary_key=True)
     block_number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     log_index: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    market_id: Mapped[str] = mapped_column(Text)
     funding_rate_wad: Mapped[Decimal] = mapped_column(Wad)
     long_index_wad: Mapped[Decimal] = mapped_column(Wad)
     short_index_wad: Mapped[Decimal] = mapped_column(Wad)
@@ -83,6 +97,5 @@ class PerpsFundingRate(Base):
     short_oi_wad: Mapped[Decimal | None] = mapped_column(Wad)
     price_wad: Mapped[Decimal] = mapped_column(Wad)
     elapsed_seconds: Mapped[int] = mapped_column(BigInteger)
-    settled_at: Mapped[datetime] = mapped_column(Moment)
     block_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    transaction_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    transaction_hash: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -67,6 +67,7 @@ class PerpsPosition(Base):
     realized_pnl_wad: Mapped[Decimal] = mapped_column(Wad)
     accumulated_funding_wad: Mapped[Decimal] = mapped_column(Wad)
     fees_wad: Mapped[Decimal] = mapped_column(Wad)
+    net_transfers_wad: Mapped[Decimal] = mapped_column(Wad, server_default=text("0"))
     tier: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     trigger_key: Mapped[float | None] = mapped_column(Double)
     opened_at: Mapped[datetime] = mapped_column(Moment)

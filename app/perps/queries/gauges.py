@@ -27,7 +27,7 @@ LATENCY = """
 GAUGES = (
     SqlGauge(
         "watchkeeper_funding_age_seconds",
-        "Time since each market's funding was settled on chain",
+        "Time since each market's funding was settled, on chain or by us",
         "SELECT protocol, market_id, extract(epoch FROM now() - last_funding_update) FROM perps_markets",
         ("protocol", "market_id"),
     ),

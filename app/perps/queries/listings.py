@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import Select, Table, select, tuple_
 from sqlalchemy.orm import Session
 
-from app.perps.models import PerpsFundingRate, PerpsLiquidation, PerpsOrder, PerpsPosition
+from app.perps.models import PerpsFundingRate, PerpsLiquidation, PerpsOrder, PerpsPnlEntry, PerpsPosition
 from app.perps.queries.funding import FundingRow, as_row
 from app.perps.queries.liquidations import as_liquidation
 from app.perps.queries.orders import as_order
+from app.perps.queries.pnl import EntryRow, as_entry
 from app.perps.queries.positions import as_position
 from app.perps.types.health import MarketKey
 from app.perps.types.orders import Order, OrderKind, OrderStatus
@@ -21,6 +22,7 @@ from app.perps.types.positions import Liquidation, Position, PositionStatus
 
 POSITION_KEY = (datetime, str, str)
 EVENT_KEY = (datetime, str, int, int)
+FUNDING_KEY = (datetime, str, str, int, int)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,8 @@ def list_funding(session: Session, wanted: Filter, *, before: Sequence[Any] | No
     """Settlements by when they were made."""
     table = _table(PerpsFundingRate)
     statement = _narrowed(select(table), table, wanted, table.c.settled_at)
-    return [as_row(row) for row in session.execute(_by_event(statement, table, table.c.settled_at, before, limit))]
+    key = [table.c.settled_at, table.c.protocol, table.c.market_id, table.c.block_number, table.c.log_index]
+    return [as_row(row) for row in session.execute(_page(statement, key, before, limit))]
 
 
 def list_liquidations(
@@ -81,6 +84,15 @@ def list_liquidations(
         statement = statement.where(table.c.position_key == wanted.position)
     ordered = _by_event(statement, table, table.c.liquidated_at, before, limit)
     return [as_liquidation(row) for row in session.execute(ordered)]
+
+
+def list_entries(session: Session, wanted: Filter, *, before: Sequence[Any] | None, limit: int) -> list[EntryRow]:
+    """PnL entries by when they were made."""
+    table = _table(PerpsPnlEntry)
+    statement = _narrowed(select(table), table, wanted, table.c.at)
+    if wanted.position is not None:
+        statement = statement.where(table.c.position_key == wanted.position)
+    return [as_entry(row) for row in session.execute(_by_event(statement, table, table.c.at, before, limit))]
 
 
 def _table(model: Any) -> Table:

@@ -94,6 +94,7 @@ def as_market(row: Row[Any]) -> Market:
             settled_at=row.last_funding_update,
         ),
         current_rate_wad=int(row.current_funding_rate_wad),
+        terms_changed_at=row.terms_changed_at,
         listed_at=row.listed_at,
         listed_block_number=row.listed_block_number,
     )
@@ -123,6 +124,7 @@ def _values(market: Market) -> dict[str, Any]:
         "long_funding_index_wad": funding.long_index_wad,
         "short_funding_index_wad": funding.short_index_wad,
         "last_funding_update": funding.settled_at,
+        "terms_changed_at": market.terms_changed_at,
         "listed_at": market.listed_at,
         "listed_block_number": market.listed_block_number,
     }

@@ -76,6 +76,7 @@ def as_position(row: Row[Any]) -> Position:
         realized_pnl_wad=int(row.realized_pnl_wad),
         accumulated_funding_wad=int(row.accumulated_funding_wad),
         fees_wad=int(row.fees_wad),
+        net_transfers_wad=int(row.net_transfers_wad),
         status=PositionStatus(row.status),
         opened=Place(
             row.opened_block_number,
@@ -109,6 +110,7 @@ def _values(position: Position) -> dict[str, Any]:
         "realized_pnl_wad": position.realized_pnl_wad,
         "accumulated_funding_wad": position.accumulated_funding_wad,
         "fees_wad": position.fees_wad,
+        "net_transfers_wad": position.net_transfers_wad,
         "tier": 0,
         "trigger_key": trigger_key(holding) if holding is not None and holding.size_wad > 0 else None,
         "opened_at": position.opened.mined_at,

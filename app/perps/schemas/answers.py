@@ -26,17 +26,19 @@ class PlaceSchema(Schema):
 
     block_number = fields.Integer()
     block_hash = fields.String()
-    transaction_hash = fields.String()
-    log_index = fields.Integer()
+    transaction_hash = fields.String(allow_none=True)
+    log_index = fields.Integer(allow_none=True, metadata={"description": "null: computed by ourselves"})
     at = fields.String(metadata={"format": "date-time"})
 
 
 class ProvisionalFundingSchema(Schema):
-    """The indexes as they would be, settled now at `price`: not on chain yet."""
+    """The indexes as they would be, settled at `price`: now, or at `settles_at` where we settle ourselves."""
 
+    funding_rate = amount("a second, by the present open interest")
     long_funding_index = amount("quote a unit of base")
     short_funding_index = amount("quote a unit of base")
     as_of = fields.String(metadata={"format": "date-time"})
+    settles_at = fields.String(allow_none=True, metadata={"format": "date-time"})
 
 
 class MarketSchema(Schema):
@@ -100,6 +102,7 @@ class PositionSchema(Schema):
     realized_pnl = amount("by prices alone")
     accumulated_funding = amount("settled with the trader; negative: earned")
     fees = amount("paid to the protocol and the liquidator")
+    net_transfers = amount("what its owner has paid in, less what was taken out")
     opened = fields.Nested(PlaceSchema)
     changed = fields.Nested(PlaceSchema)
     health = fields.Nested(PositionHealthSchema, allow_none=True)
@@ -175,6 +178,27 @@ class LiquidationSchema(Schema):
     place = fields.Nested(PlaceSchema)
 
 
+class PnlEntrySchema(Schema):
+    """What one event did to money. For a position and for an account, at every entry, what is held equals transfers and
+    PnL together; an open position's profit since its entry is in its health.
+    """
+
+    protocol = fields.String()
+    position = fields.String(allow_none=True, metadata={"description": "null: the account's own collateral"})
+    market_id = fields.String(allow_none=True)
+    user_address = fields.String()
+    realized_pnl = amount("by prices alone")
+    funding_paid = amount("negative: earned")
+    fee = amount("in quote")
+    transfer = amount("paid in; negative: taken out")
+    covered = amount("what others bore of a loss beyond what was held")
+    position_pnl = amount("all that the position has won, with this", allow_none=True)
+    position_transfers = amount("all that was paid into it, with this", allow_none=True)
+    account_pnl = amount("all that its owner has won in the protocol, with this")
+    account_transfers = amount("all that its owner has paid into the protocol, with this")
+    place = fields.Nested(PlaceSchema)
+
+
 class KeeperActionSchema(Schema):
     """A transaction that this deployment's keeper planned. The spans are decimals of seconds; a block's time is in
     whole seconds and the chain's own, so that it may lie before the broadcast.
@@ -205,6 +229,7 @@ ConditionalOrderPage = page_schema(ConditionalOrderSchema)
 FundingRatePage = page_schema(FundingRateSchema)
 KeeperActionPage = page_schema(KeeperActionSchema)
 LiquidationPage = page_schema(LiquidationSchema)
+PnlPage = page_schema(PnlEntrySchema)
 
 
 class UpdatePriceSchema(Schema):

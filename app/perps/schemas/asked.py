@@ -81,6 +81,13 @@ class LiquidationQuery(TimedQuery):
     position = Text(load_default=None, validate=KEY, metadata={"description": "a position's key"})
 
 
+class PnlQuery(TimedQuery):
+    """Whose."""
+
+    owner = Address(load_default=None)
+    position = Text(load_default=None, validate=KEY, metadata={"description": "a position's key"})
+
+
 class UpdateQuery(StrictSchema):
     """Whose prices: of the only protocol, and of all its markets, where nothing is said."""
 

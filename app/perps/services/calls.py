@@ -9,7 +9,8 @@ from app.chain.types.calls import ContractCall
 from app.perps.errors import KeeperUnavailable
 from app.perps.maths.calls import call_values, encode_call, find_function
 from app.perps.services.updates import MarketUpdate
-from app.perps.types.protocol import CallRule, KeeperSection, PerpsProtocol
+from app.perps.types.protocol import PerpsProtocol
+from app.perps.types.sections import CallRule, KeeperSection
 
 
 def get_keeper(protocol: PerpsProtocol) -> KeeperSection:
@@ -17,6 +18,14 @@ def get_keeper(protocol: PerpsProtocol) -> KeeperSection:
     if protocol.section.keeper is None:
         raise KeeperUnavailable(f"The file of {protocol.name} names no keeper's calls.")
     return protocol.section.keeper
+
+
+def get_settling(protocol: PerpsProtocol) -> CallRule:
+    """The call that settles a market's funding; raises KeeperUnavailable when the file names none."""
+    call = get_keeper(protocol).settle_funding
+    if call is None:
+        raise KeeperUnavailable(f"The file of {protocol.name} names no call that settles funding.")
+    return call
 
 
 def contract_call(

@@ -24,7 +24,7 @@ from app.perps.errors import MarketNotFound
 from app.perps.jobs import SETTLE_FUNDING as KIND
 from app.perps.queries import keeper as queries
 from app.perps.queries.markets import list_markets, markets_by_id
-from app.perps.services.calls import contract_call, get_keeper
+from app.perps.services.calls import contract_call, get_settling
 from app.perps.services.parts import PerpsParts, Sending
 from app.perps.services.protocols import get_protocol
 from app.perps.services.updates import MarketUpdate, fetch_updates
@@ -36,25 +36,22 @@ def fan_out(
     session: Session, name: str | None, *, parts: PerpsParts, slot_at: datetime | None, principal: str
 ) -> list[UUID]:
     """Queue the settlement of every market of the named protocol, or of all; returns the jobs. Commits with the caller,
-    so a round that is repeated after a crash has queued nothing before. O(markets). A deployment without a key has
-    nothing to queue, and neither has a protocol without a keeper's calls, or one whose history is being read: its
-    markets are not known.
+    so a round that is repeated after a crash has queued nothing before. O(markets). Where the chain settles, a
+    deployment without a key has nothing to queue, and neither has a protocol without a keeper's calls; where we do, all
+    markets of a protocol are one job. One whose history is being read is left out: its markets are not known.
     """
-    if parts.sending is None:
-        return []
     protocols = parts.protocols if name is None else (get_protocol(parts.protocols, name),)
     unread = sets_without_history(session)
-    jobs = [
-        NewJob(
-            kind=KIND,
-            params={"protocol": market.protocol, "market": market.market_id},
-            principal=principal,
-            slot_at=slot_at,
-        )
-        for protocol in protocols
-        if protocol.section.keeper is not None and protocol.name not in unread
-        for market in list_markets(session, protocol.name)
-    ]
+    asked: list[dict[str, str | None]] = []
+    for protocol in protocols:
+        if protocol.name in unread:
+            continue
+        if protocol.section.is_computed:
+            asked.append({"protocol": protocol.name, "market": None})
+        elif parts.sending is not None and protocol.section.keeper is not None:
+            listed = list_markets(session, protocol.name)
+            asked += [{"protocol": protocol.name, "market": market.market_id} for market in listed]
+    jobs = [NewJob(kind=KIND, params=params, principal=principal, slot_at=slot_at) for params in asked]
     return [queued for queued in enqueue_all(session, jobs) if isinstance(queued, UUID)]
 
 
@@ -75,7 +72,7 @@ def plan_settlement(
     funding) and the node's.
     """
     protocol = get_protocol(parts.protocols, name)
-    get_keeper(protocol)
+    get_settling(protocol)
     sending = parts.get_sending(session)
     market = markets_by_id(session, name, [market_id]).get(market_id)
     if market is None:
@@ -118,7 +115,7 @@ def _plan(
     now: datetime,
 ) -> UUID:
     market = update.market
-    call = contract_call(protocol, get_keeper(protocol).settle_funding, update)
+    call = contract_call(protocol, get_settling(protocol), update)
     return plan_transaction(
         session,
         chain_id=protocol.chain_id,

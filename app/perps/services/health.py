@@ -16,6 +16,7 @@ from app.perps.maths.views import view_markets
 from app.perps.queries.listings import Filter, list_positions
 from app.perps.queries.markets import list_markets
 from app.perps.queries.positions import positions_by_key
+from app.perps.services.accounts import JudgedAccount, judge_accounts
 from app.perps.services.attempts import prepare
 from app.perps.services.duties import LIQUIDATION
 from app.perps.services.parts import PerpsParts, Seeing
@@ -31,11 +32,12 @@ MAX_POSITIONS = 500
 @dataclass(frozen=True, slots=True)
 class Checked:
     """Positions with their health. `cut`: there are more than were looked at. `simulated`: by subject, what would have
-    come of liquidating those whose price is too wide to tell.
+    come of liquidating those whose price is too wide to tell. `accounts`: the account's, where its margin is its own.
     """
 
     judged: Sequence[Judged]
     cut: bool = False
+    accounts: Sequence[JudgedAccount] = ()
     simulated: Mapping[str, Fate] = field(default_factory=dict)
 
 
@@ -57,6 +59,8 @@ def check_health(
     now = clock()
     if account is not None:
         checked = check_account(session, account, seeing=parts, now=now)
+        accounts = judge_accounts(session, parts.protocols, account, read=parts.read)
+        checked = replace(checked, accounts=accounts)
     elif position is not None:
         checked = check_position(session, protocol or "", position, seeing=parts, now=now)
     else:
@@ -146,4 +150,4 @@ def _ask_the_contract(
             clock=clock,
         )
         fates |= {subject(name, one.attempt.target.key): one.attempt.fate for one in prepared}
-    return Checked(checked.judged, checked.cut, fates)
+    return replace(checked, simulated=fates)

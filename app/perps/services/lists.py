@@ -17,9 +17,10 @@ from app.perps.errors import MarketNotFound, OrderNotFound
 from app.perps.maths.health import judged
 from app.perps.queries import keeper_actions, listings
 from app.perps.queries.funding import FundingRow
-from app.perps.queries.listings import EVENT_KEY, POSITION_KEY, Filter
+from app.perps.queries.listings import EVENT_KEY, FUNDING_KEY, POSITION_KEY, Filter
 from app.perps.queries.markets import list_markets, page_markets
 from app.perps.queries.orders import orders_by_key
+from app.perps.queries.pnl import EntryRow
 from app.perps.services.health import get_position, require_whole, views_now
 from app.perps.services.parts import Seeing
 from app.perps.types.health import Judged, MarketKey, Views
@@ -28,7 +29,7 @@ from app.perps.types.markets import Market
 from app.perps.types.orders import Order, OrderKind, OrderStatus
 from app.perps.types.positions import Liquidation, PositionStatus
 
-MARKETS, POSITIONS, ORDERS = "perps_markets", "perps_positions", "perps_orders"
+MARKETS, POSITIONS, ORDERS, PNL = "perps_markets", "perps_positions", "perps_orders", "perps_pnl"
 FUNDING, LIQUIDATIONS, ACTIONS = "perps_funding", "perps_liquidations", "perps_keeper_actions"
 
 
@@ -121,12 +122,12 @@ def get_order(session: Session, protocol: str, key: str, *, seeing: Seeing) -> O
 def funding_page(session: Session, asked: Asked, part: Slice, *, seeing: Seeing) -> Page[FundingRow]:
     """Settlements, the newest first; raises MarketNotFound and InvalidInput."""
     require_whole(session, seeing, asked.protocol)
-    before = decode_cursor(FUNDING, EVENT_KEY, part.cursor)
+    before = decode_cursor(FUNDING, FUNDING_KEY, part.cursor)
     rows = listings.list_funding(session, _filter(session, asked), before=before, limit=part.limit + 1)
 
-    def key(row: FundingRow) -> tuple[datetime, str, int, int]:
+    def key(row: FundingRow) -> tuple[datetime, str, str, int, int]:
         place = row.entry.place
-        return row.entry.settled_at, row.protocol, place.block_number, place.log_index
+        return row.entry.settled_at, row.protocol, row.entry.market_id, place.block_number, place.log_index
 
     return page_of(rows, limit=part.limit, listing=FUNDING, key=key)
 
@@ -142,6 +143,19 @@ def liquidations_page(session: Session, asked: Asked, part: Slice, *, seeing: Se
         listing=LIQUIDATIONS,
         key=lambda row: (row.place.mined_at, row.protocol, row.place.block_number, row.place.log_index),
     )
+
+
+def pnl_page(session: Session, asked: Asked, part: Slice, *, seeing: Seeing) -> Page[EntryRow]:
+    """What events did to positions' and owners' money, the newest first; raises MarketNotFound and InvalidInput."""
+    require_whole(session, seeing, asked.protocol)
+    before = decode_cursor(PNL, EVENT_KEY, part.cursor)
+    rows = listings.list_entries(session, _filter(session, asked), before=before, limit=part.limit + 1)
+
+    def key(row: EntryRow) -> tuple[datetime, str, int, int]:
+        place = row.entry.place
+        return place.mined_at, row.protocol, place.block_number, place.log_index
+
+    return page_of(rows, limit=part.limit, listing=PNL, key=key)
 
 
 def actions_page(session: Session, part: Slice, *, protocol: str | None, action: str | None) -> Page[KeeperAction]:

@@ -5,6 +5,7 @@ what the positions' folds have moved.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -40,7 +41,7 @@ def fold_markets(
         return []
     known = markets.markets_by_id(session, protocol.name, touched)
     listings = {market_id: _listing_of(market) for market_id, market in known.items() if market_id not in relisted}
-    listings |= _from_the_beginning(session, protocol, relisted)
+    listings |= listings_at(session, protocol, relisted)
     settlements = funding.newest(session, protocol.name, listings)
     folded = []
     for market_id, listing in listings.items():
@@ -54,17 +55,24 @@ def fold_markets(
 
 
 def _listing_of(market: Market) -> Listing:
-    return Listing(market.terms, market.listed_at, market.listed_block_number)
+    return Listing(market.terms, market.terms_changed_at, market.listed_at, market.listed_block_number)
 
 
-def _from_the_beginning(session: Session, protocol: PerpsProtocol, market_ids: Collection[str]) -> dict[str, Listing]:
-    """Terms change seldom, so they are always folded from their first event."""
+def listings_at(
+    session: Session, protocol: PerpsProtocol, market_ids: Collection[str], *, at: datetime | None = None
+) -> dict[str, Listing]:
+    """The markets' terms as the events until `at` have them, of all events without it; one not listed is left out.
+
+    Terms change seldom, so they are always folded from their first event.
+    """
     if not market_ids:
         return {}
     places = folded_events.places_of(session, protocol.name, Entity.MARKET, market_ids)
     events = read_events(session, protocol.contract_set, (place for found in places.values() for place in found))
     by_market: dict[str, list[MarketChange]] = {}
     for change in read_changes(protocol, events).markets:
+        if at is not None and change.place.mined_at > at:
+            continue
         by_market.setdefault(change.market_id, []).append(change)
     has_feed = protocol.section.feed_field is not None
     found = {market_id: folded_terms(changes, has_feed=has_feed) for market_id, changes in by_market.items()}

@@ -45,11 +45,12 @@ class Seeing:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerpsParts(Seeing):
     """What acting needs besides; built once a process. `update` fetches verified update data of exactly these feeds,
-    and waits on the network. `sending` pins a node, by how the session's database says that they stand; None: this
-    deployment has no key.
+    and waits on the network, as `read`, a view of a contract, does. `sending` pins a node, by how the session's
+    database says that they stand; None: this deployment has no key.
     """
 
     rules: Rules
+    read: Callable[[ContractCall], bytes]
     update: Callable[[Collection[bytes]], TransactionUpdate]
     sending: Callable[[Session], Sending] | None
     caps: Caps

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
 from app.chain.services.stored_events import read_events
 from app.perps.maths.fold import folded
-from app.perps.queries import folded_events, liquidations, positions
+from app.perps.queries import folded_events, funding, liquidations, pnl, positions
 from app.perps.queries.folded_events import Entity
 from app.perps.services.reading import read_changes
 from app.perps.services.telling import tell_positions
-from app.perps.types.changes import PositionChange
+from app.perps.types.changes import Indexes, PositionChange
 from app.perps.types.positions import Folded, Position, Side
 from app.perps.types.protocol import PerpsProtocol
 
+UNSETTLED = Indexes(0, 0)
 # What a fold has added to a market's open interest, by market and side.
 Moves = dict[tuple[str, Side], int]
 
@@ -26,7 +28,7 @@ def fold_positions(session: Session, protocol: PerpsProtocol, changes: Sequence[
     """
     new = folded_events.add(session, protocol.name, Entity.POSITION, [(one.key, one.place) for one in changes])
     fresh: dict[str, list[PositionChange]] = {}
-    for change in sorted(changes, key=lambda change: change.place):
+    for change in sorted(_with_indexes(session, protocol, changes), key=lambda change: change.place):
         identity = (change.key, change.place.block_number, change.place.log_index)
         if identity in new:
             new.remove(identity)
@@ -68,9 +70,20 @@ def _from_the_beginning(session: Session, protocol: PerpsProtocol, keys: Collect
     places = folded_events.places_of(session, protocol.name, Entity.POSITION, keys)
     events = read_events(session, protocol.contract_set, (place for found in places.values() for place in found))
     by_key: dict[str, list[PositionChange]] = {key: [] for key in keys}
-    for change in read_changes(protocol, events).positions:
+    for change in _with_indexes(session, protocol, read_changes(protocol, events).positions):
         by_key[change.key].append(change)
     return {key: folded(protocol.name, None, changes) for key, changes in by_key.items()}
+
+
+def _with_indexes(
+    session: Session, protocol: PerpsProtocol, changes: Sequence[PositionChange]
+) -> Sequence[PositionChange]:
+    """Where we settle funding ourselves, the changes with their market's indexes then: none before its first slot."""
+    if not protocol.section.is_computed:
+        return changes
+    moments = {(one.market_id, one.place.mined_at) for one in changes}
+    found = funding.indexes_at(session, protocol.name, moments)
+    return [replace(one, indexes=found.get((one.market_id, one.place.mined_at), UNSETTLED)) for one in changes]
 
 
 def _record(
@@ -85,6 +98,11 @@ def _record(
     positions.remove(session, protocol.name, [key for key in before if folds[key].position is None])
     taken_back = liquidations.remove_of(session, protocol.name, again)
     liquidations.add(session, [one for fold in folds.values() for one in fold.liquidations])
+    entries = [one for fold in folds.values() for one in fold.entries]
+    touched = pnl.remove_of(session, protocol.name, again)
+    pnl.add(session, protocol.name, entries)
+    touched += [(one.owner, (one.place.block_number, one.place.log_index)) for one in entries]
+    pnl.run(session, protocol.name, touched, cross=protocol.section.is_cross)
     tell_positions(session, before, folds, taken_back)
     moves: Moves = {}
     _add(moves, before.values(), -1)

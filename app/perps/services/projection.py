@@ -8,6 +8,7 @@ folded from its first event; and open interest moves by the difference of the po
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
@@ -15,15 +16,15 @@ from app.chain.services.stored_events import read_events
 from app.chain.types.blocks import Event, Log
 from app.perps.errors import UnreadableEvent
 from app.perps.maths.premium import settlements
-from app.perps.queries import folded_events, funding
+from app.perps.queries import folded_events, funding, pnl
 from app.perps.queries.folded_events import Entity
 from app.perps.services.feeds import follow_feeds
 from app.perps.services.market_folds import fold_markets, note_terms
 from app.perps.services.order_folds import fold_orders, fold_orders_again
 from app.perps.services.position_folds import fold_again, fold_positions
 from app.perps.services.reading import read_changes
-from app.perps.types.changes import FundingEntry, Premium
-from app.perps.types.positions import Place
+from app.perps.types.changes import Changes, FundingEntry, Premium
+from app.perps.types.positions import Place, PnlEntry
 from app.perps.types.protocol import PerpsProtocol
 
 
@@ -36,14 +37,42 @@ class PerpsProjection:
     def apply(self, session: Session, events: Sequence[Event]) -> None:
         """Fold in events, which are in `chain_events` already; raises UnreadableEvent. O(events)."""
         changes = read_changes(self.protocol, events)
+        reopened = self._reopen(session, changes)
         moves = fold_positions(session, self.protocol, changes.positions)
+        self._note_accounts(session, changes.accounts)
         fold_orders(session, self.protocol, changes.orders)
         relisted = note_terms(session, self.protocol, changes.markets)
         settled_by = [*changes.funding, *self._by_premium(session, changes.premiums)]
         funding.add(session, self.protocol.name, settled_by)
-        settled = {entry.market_id for entry in settled_by}
+        settled = {*reopened, *(entry.market_id for entry in settled_by)}
         listed = fold_markets(session, self.protocol, relisted=relisted, settled=settled, moves=moves)
         follow_feeds(session, listed)
+
+    def _note_accounts(self, session: Session, entries: Sequence[PnlEntry]) -> None:
+        pnl.add(session, self.protocol.name, entries)
+        self._run(session, [(one.owner, (one.place.block_number, one.place.log_index)) for one in entries])
+
+    def _run(self, session: Session, touched: Sequence[tuple[bytes, tuple[int, int]]]) -> None:
+        pnl.run(session, self.protocol.name, touched, cross=self.protocol.section.is_cross)
+
+    def _reopen(self, session: Session, changes: Changes) -> set[str]:
+        """Where we settle funding ourselves, undo the slots after events that come late; returns their markets."""
+        if not self.protocol.section.is_computed:
+            return set()
+        blocks = [one.place.block_number for one in changes.positions]
+        blocks += [one.place.block_number for one in changes.markets]
+        if not blocks:
+            return set()
+        reopened = funding.drop(session, self.protocol.name, min(blocks) + 1)
+        fold_again(session, self.protocol, self._since(session, reopened))
+        return set(reopened)
+
+    def _since(self, session: Session, reopened: Mapping[str, datetime]) -> set[str]:
+        """The positions that something happened to after slots that are open again: they have other indexes now."""
+        if not self.protocol.section.is_computed:
+            return set()
+        found = pnl.since(session, self.protocol.name, reopened)
+        return {key for one in found.values() for key in one.keys}
 
     def refusal(self, event: Event) -> str | None:
         """Why the event cannot be folded in; None when it can."""
@@ -58,7 +87,10 @@ class PerpsProjection:
         if chain_id != self.protocol.chain_id:
             return
         touched = folded_events.drop(session, self.protocol.name, from_block)
-        self._fold_again(session, touched, funding.drop(session, self.protocol.name, from_block))
+        settled = funding.drop(session, self.protocol.name, from_block)
+        touched[Entity.POSITION] |= self._since(session, settled)
+        self._run(session, pnl.drop_accounts(session, self.protocol.name, from_block))
+        self._fold_again(session, touched, set(settled))
 
     def forget(self, session: Session, chain_id: int, logs: Sequence[Log]) -> None:
         """Fold again, from what is left in `chain_events`, all that came from these logs. O(touched), and O(settlements
@@ -69,10 +101,16 @@ class PerpsProjection:
         places = [(log.block_number, log.log_index) for log in logs]
         touched = folded_events.forget(session, self.protocol.name, places)
         settled = funding.forget(session, self.protocol.name, places)
+        settled_markets = {entry.market_id for entry in settled}
         if self.protocol.section.funding.model == "premium":
             settled_by = self._by_premium(session, self._unsettled(session, settled))
             funding.add(session, self.protocol.name, settled_by)
-        self._fold_again(session, touched, {entry.market_id for entry in settled})
+        if self.protocol.section.is_computed:
+            reopened = funding.drop(session, self.protocol.name, min(log.block_number for log in logs) + 1)
+            touched[Entity.POSITION] |= self._since(session, reopened)
+            settled_markets |= reopened.keys()
+        self._run(session, pnl.forget_accounts(session, self.protocol.name, places))
+        self._fold_again(session, touched, settled_markets)
 
     def _fold_again(self, session: Session, touched: Mapping[Entity, set[str]], settled: set[str]) -> None:
         moves = fold_again(session, self.protocol, touched[Entity.POSITION])

@@ -13,7 +13,8 @@ from app.perps.errors import InvalidProtocol, ProtocolNotFound
 from app.perps.maths.calls import UPDATE_DATA, find_function
 from app.perps.types.client import CLIENT_WORDS, ClientAction
 from app.perps.types.fitting import ABI_TYPES, FEED_TYPES, IDENTITY_TYPES, is_hashed
-from app.perps.types.protocol import CallRule, EventRule, PerpsProtocol, PerpsSection
+from app.perps.types.protocol import EventRule, PerpsProtocol, PerpsSection
+from app.perps.types.sections import CallRule
 from app.perps.types.vocabulary import KINDS, ORDER_EFFECTS, TERMS, Effect
 
 SECTION = "perps"
@@ -60,7 +61,19 @@ def _sentence(problem: Any) -> str:
 
 
 def _problems(protocol: PerpsProtocol) -> list[str]:
-    return [*_event_problems(protocol), *_keeper_problems(protocol), *_client_problems(protocol)]
+    return [
+        *_event_problems(protocol),
+        *_keeper_problems(protocol),
+        *_client_problems(protocol),
+        *_price_problems(protocol),
+    ]
+
+
+def _price_problems(protocol: PerpsProtocol) -> Iterable[str]:
+    """The contract that is asked for prices must be one of the file's."""
+    call = protocol.section.margin.price
+    if call is not None and call.contract not in protocol.contracts:
+        yield f"perps.margin.price: there is no contract {call.contract}."
 
 
 def _event_problems(protocol: PerpsProtocol) -> Iterable[str]:
@@ -83,6 +96,9 @@ def _field_problems(
     ]
     identity = section.identity
     named = [*identity.market, *(identity.position if rule.effect in IDENTIFIED else ())]
+    if rule.effect is Effect.ACCOUNT:
+        named = []
+    named += rule.only
     named += identity.order if rule.effect in ORDER_EFFECTS else ()
     asked += [("event", name, IDENTITY_TYPES) for name in dict.fromkeys(named)]
     if section.feed_field is not None and rule.effect is Effect.MARKET and rule.fields.keys() == TERMS:
@@ -104,7 +120,8 @@ def _keeper_problems(protocol: PerpsProtocol) -> Iterable[str]:
         return
     by_market = {*identity.market, *([UPDATE_DATA] if protocol.section.feed_field else [])}
     yield from _call_problems(protocol, "keeper.liquidate", keeper.liquidate, by_market | set(identity.position))
-    yield from _call_problems(protocol, "keeper.settle_funding", keeper.settle_funding, by_market)
+    if keeper.settle_funding is not None:
+        yield from _call_problems(protocol, "keeper.settle_funding", keeper.settle_funding, by_market)
     if keeper.execute_order is not None:
         words = by_market | set(identity.order)
         yield from _call_problems(protocol, "keeper.execute_order", keeper.execute_order, words)

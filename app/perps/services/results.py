@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from app.perps.services.accounts import JudgedAccount
 from app.perps.services.health import Checked
 from app.perps.services.shown import show_position, shown_wad
 from app.perps.types.keeper import Attempt, Fate, ScanReport
@@ -20,7 +21,25 @@ def show_checked(checked: Checked) -> dict[str, Any]:
         "positions": [show_position(one) for one in checked.judged[:SHOWN]],
         "count": len(checked.judged),
         "more": checked.cut,
+        "accounts": [show_account(one) for one in checked.accounts],
         "simulated": {key: SIMULATED.get(fate, str(fate)) for key, fate in checked.simulated.items()},
+    }
+
+
+def show_account(one: JudgedAccount) -> dict[str, Any]:
+    """An account of cross margin: a snapshot, and how far prices may move before it has to be looked at again."""
+    health = one.health
+    return {
+        "protocol": one.protocol,
+        "user_address": "0x" + one.owner.hex(),
+        "balance": shown_wad(health.balance_wad),
+        "unrealized_pnl": shown_wad(health.unrealized_pnl_wad),
+        "unsettled_funding": shown_wad(health.funding_wad),
+        "equity": shown_wad(health.equity_wad),
+        "maintenance_margin": shown_wad(health.maintenance_wad),
+        "liquidatable": health.is_liquidatable,
+        "health_factor": None if health.health_factor is None else format(health.health_factor, "f"),
+        "drift_bound": None if health.drift_bound is None else format(health.drift_bound, "f"),
     }
 
 

@@ -9,7 +9,8 @@ from app.core.clock import rfc3339
 from app.perps.maths.margin import leverage_wad
 from app.perps.maths.units import wad_text
 from app.perps.queries.funding import FundingRow
-from app.perps.types.health import End, Health, Judged, MarketView, Views
+from app.perps.queries.pnl import EntryRow
+from app.perps.types.health import Health, Judged, MarketView, Views
 from app.perps.types.keeper import KeeperAction
 from app.perps.types.markets import Market
 from app.perps.types.orders import Order
@@ -25,7 +26,7 @@ def show_market(market: Market, views: Views) -> Shown:
     view = views.priced.get(key)
     return {
         **show_recorded_market(market),
-        "provisional_funding": None if view is None else _provisional(view),
+        "provisional_funding": None if view is None else _provisional(market, view),
         "price": None if view is None else wad_text(view.price_wad),
         "price_published_at": None if view is None else rfc3339(view.published_at),
         "price_reason": views.unpriced.get(key),
@@ -58,12 +59,14 @@ def show_recorded_market(market: Market) -> Shown:
     }
 
 
-def _provisional(view: MarketView) -> Shown:
-    state = view.points[End.MIDDLE].funding
+def _provisional(market: Market, view: MarketView) -> Shown:
+    state = view.provisional
     return {
+        "funding_rate": wad_text(market.current_rate_wad),
         "long_funding_index": wad_text(state.long_index_wad),
         "short_funding_index": wad_text(state.short_index_wad),
         "as_of": rfc3339(view.as_of),
+        "settles_at": None if view.settles_at is None else rfc3339(view.settles_at),
     }
 
 
@@ -95,6 +98,7 @@ def show_recorded_position(position: Position) -> Shown:
         "realized_pnl": wad_text(position.realized_pnl_wad),
         "accumulated_funding": wad_text(position.accumulated_funding_wad),
         "fees": wad_text(position.fees_wad),
+        "net_transfers": wad_text(position.net_transfers_wad),
         "opened": show_place(position.opened),
         "changed": show_place(position.last),
     }
@@ -157,6 +161,27 @@ def show_liquidation(one: Liquidation) -> Shown:
     }
 
 
+def show_entry(row: EntryRow) -> Shown:
+    """What one event did to a position's money, and what position and account have come to with it."""
+    one = row.entry
+    return {
+        "protocol": row.protocol,
+        "position": one.key,
+        "market_id": one.market_id,
+        "user_address": _hex(one.owner),
+        "realized_pnl": wad_text(one.realized_pnl_wad),
+        "funding_paid": wad_text(one.funding_paid_wad),
+        "fee": wad_text(one.fee_wad),
+        "transfer": wad_text(one.transfer_wad),
+        "covered": wad_text(one.covered_wad),
+        "position_pnl": wad_text(one.position_pnl_wad),
+        "position_transfers": wad_text(one.position_transfers_wad),
+        "account_pnl": wad_text(row.account_pnl_wad),
+        "account_transfers": wad_text(row.account_transfers_wad),
+        "place": show_place(one.place),
+    }
+
+
 def show_order(one: Order) -> Shown:
     """A conditional order, as the chain's events have left it."""
     return {
@@ -214,12 +239,13 @@ def _span(start: datetime | None, end: datetime | None) -> str | None:
 
 
 def show_place(place: Place) -> Shown:
-    """Where in the chain something was said."""
+    """Where in the chain something was said; a settlement of our own has the block it precedes, and no event."""
+    said = place.log_index >= 0
     return {
         "block_number": place.block_number,
         "block_hash": _hex(place.block_hash),
-        "transaction_hash": _hex(place.transaction_hash),
-        "log_index": place.log_index,
+        "transaction_hash": _hex(place.transaction_hash) if said else None,
+        "log_index": place.log_index if said else None,
         "at": rfc3339(place.mined_at),
     }
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from app.perps.types.orders import OrderKind
-from app.perps.types.positions import Place, Side
+from app.perps.types.positions import Place, PnlEntry, Side
 from app.perps.types.vocabulary import Effect, Mode
 
 Terms = Mapping[str, int | str]
@@ -23,9 +24,24 @@ class MarketChange:
     price_feed: bytes | None = None
 
 
+class Indexes(NamedTuple):
+    """A market's funding indexes at some moment: quote a unit of base, owed since the start."""
+
+    long_wad: int
+    short_wad: int
+
+    def of(self, side: Side) -> int:
+        """The index of one side."""
+        return self.long_wad if side is Side.LONG else self.short_wad
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionChange:
-    """Something happened to a position. What its event does not say is None, or nothing for a payment."""
+    """Something happened to a position. What its event does not say is None, or nothing for a payment.
+
+    `price_wad` is what a change of size was traded at; `realized_pnl_wad` None: it follows from that. `indexes` are the
+    market's funding indexes then, where we settle funding ourselves; None where the contract's events say what is paid.
+    """
 
     key: str
     market_id: str
@@ -41,7 +57,9 @@ class PositionChange:
     entry_price_wad: int | None = None
     entry_funding_index_wad: int | None = None
     exit_price_wad: int | None = None
-    realized_pnl_wad: int = 0
+    price_wad: int | None = None
+    indexes: Indexes | None = None
+    realized_pnl_wad: int | None = None
     funding_paid_wad: int = 0
     fee_wad: int = 0
     liquidator: bytes | None = None
@@ -105,4 +123,5 @@ class Changes:
     positions: list[PositionChange] = field(default_factory=list)
     funding: list[FundingEntry] = field(default_factory=list)
     premiums: list[Premium] = field(default_factory=list)
+    accounts: list[PnlEntry] = field(default_factory=list)
     orders: list[OrderChange] = field(default_factory=list)

@@ -39,12 +39,18 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketView:
-    """A market at one moment and one verified price: what every position in it is judged by."""
+    """A market at one moment and one verified price: what every position in it is judged by.
+
+    `provisional` is its funding as it would be settled: now, or where we settle ourselves at the next slot,
+    `settles_at`; positions owe nothing of that yet there.
+    """
 
     protocol: str
     market_id: str
     margin: Margin
     points: Mapping[End, Point]
+    provisional: FundingState
+    settles_at: datetime | None
     published_at: datetime
     as_of: datetime
 

@@ -91,5 +91,6 @@ class Market:
     terms: MarketTerms
     funding: FundingState
     current_rate_wad: int
+    terms_changed_at: datetime
     listed_at: datetime
     listed_block_number: int

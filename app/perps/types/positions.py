@@ -59,8 +59,9 @@ class Position:
     """A position as the events so far have left it; one that has ended keeps what it held then.
 
     `realized_pnl_wad` is price profit alone, `accumulated_funding_wad` what was paid in funding (negative: earned),
-    `fees_wad` what was paid in fees; each is the sum of the position's events. `collateral_wad` and
-    `entry_funding_index_wad` are None under cross margin, where they belong to the account.
+    `fees_wad` what was paid in fees; each is the sum of the position's events. `net_transfers_wad` is what its owner
+    has paid into it less what was taken out. `collateral_wad` and `net_transfers_wad` belong to the account under cross
+    margin: None and 0 here; `entry_funding_index_wad` is None where the contract's events say what funding is paid.
     """
 
     protocol: str
@@ -76,6 +77,7 @@ class Position:
     realized_pnl_wad: int
     accumulated_funding_wad: int
     fees_wad: int
+    net_transfers_wad: int
     status: PositionStatus
     opened: Place
     last: Place
@@ -84,6 +86,16 @@ class Position:
     def open_size_wad(self) -> int:
         """Its part of the open interest: nothing once it has ended."""
         return self.size_wad if self.status is PositionStatus.OPEN else 0
+
+    @property
+    def held_wad(self) -> int:
+        """The collateral that it holds: nothing once it has ended, or under cross margin."""
+        return self.collateral_wad or 0 if self.status is PositionStatus.OPEN else 0
+
+    @property
+    def net_pnl_wad(self) -> int:
+        """Price profit less funding and fees, all as paid."""
+        return self.realized_pnl_wad - self.accumulated_funding_wad - self.fees_wad
 
     @property
     def holding(self) -> Holding | None:
@@ -116,12 +128,45 @@ class Liquidation:
     place: Place
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PnlEntry:
+    """What one event did to a position, or to an account's collateral (`key` and `market_id` None).
+
+    `transfer_wad` is what came in (negative: went out) of its owner's pocket; `covered_wad` what others bore of a loss
+    that exceeded what the position held. `long_moved_wad` and `short_moved_wad` are its part in open interest. What the
+    position has come to with it: `position_pnl_wad` won, `position_transfers_wad` paid in.
+    """
+
+    key: str | None
+    market_id: str | None
+    owner: bytes
+    place: Place
+    realized_pnl_wad: int = 0
+    funding_paid_wad: int = 0
+    fee_wad: int = 0
+    transfer_wad: int = 0
+    covered_wad: int = 0
+    long_moved_wad: int = 0
+    short_moved_wad: int = 0
+    position_pnl_wad: int = 0
+    position_transfers_wad: int = 0
+
+    @property
+    def is_nothing(self) -> bool:
+        """Did the event move neither money nor size?"""
+        paid = (self.realized_pnl_wad, self.funding_paid_wad, self.fee_wad, self.transfer_wad, self.covered_wad)
+        return not any((*paid, self.long_moved_wad, self.short_moved_wad))
+
+
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What a fold has come to: the position, None as long as nothing has opened it, and its liquidations on the way."""
+    """What a fold has come to: the position, None as long as nothing has opened it; its liquidations on the way, and
+    what each event did.
+    """
 
     position: Position | None
     liquidations: tuple[Liquidation, ...]
+    entries: tuple[PnlEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)

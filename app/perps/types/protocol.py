@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from app.chain.types.blocks import ContractSet
 from app.chain.types.protocols import ProtocolContract
 from app.perps.types.fitting import misfit
-from app.perps.types.markets import Boundary
 from app.perps.types.orders import OrderKind
+from app.perps.types.sections import (
+    ClientSection,
+    Decimals,
+    DecimalsSection,
+    FundingSection,
+    IdentitySection,
+    KeeperSection,
+    MarginSection,
+    Name,
+    OrdersSection,
+    PriceSection,
+    Section,
+)
 from app.perps.types.vocabulary import FIELDS, KINDS, NUMBERS, ORDER_EFFECTS, TERMS, Effect, Kind, MarginKind, Mode
-
-Name = Annotated[str, Field(min_length=1, max_length=100)]
-Decimals = Annotated[int, Field(ge=0, le=77)]
-MarginRate = Literal["maintenance_margin_rate", "liquidation_fee_rate", "close_fee_rate"]
-
-
-class Section(BaseModel):
-    """A table of the file; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Unit(StrEnum):
@@ -49,12 +50,14 @@ class FieldRule(Section):
 
 
 class EventRule(Section):
-    """What one event means. `event` is `contract.Event`; `fields` maps our words to the event's."""
+    """What one event means. `event` is `contract.Event`; `fields` maps our words to the event's; `only` the event's own
+    fields to what they must be for it to mean anything."""
 
     event: Annotated[str, Field(pattern=r"^[\w-]+\.\w+$")]
     effect: Effect
     mode: Mode = Mode.ABSOLUTE
     fields: Mapping[str, FieldRule]
+    only: Mapping[Name, Name] = {}
 
     @field_validator("fields", mode="before")
     @classmethod
@@ -109,112 +112,6 @@ def constant_problem(kind: Kind, value: str) -> str | None:
     return "cannot be the same for every event"
 
 
-class DecimalsSection(Section):
-    """How many decimals the contract's numbers have, by what they count."""
-
-    size: Decimals = 18
-    price: Decimals = 18
-    quote: Decimals = 18
-    rate: Decimals = 18
-
-    def of(self, kind: Kind) -> int:
-        """The decimals of a kind of number."""
-        found: int = getattr(self, kind)
-        return found
-
-
-class IdentitySection(Section):
-    """The event fields that make a position's key, a market's and an order's; every event of theirs has them.
-
-    An order's event may have its position's too: all of them nothing, it opens one.
-    """
-
-    position: Annotated[tuple[Name, ...], Field(min_length=1)]
-    market: Annotated[tuple[Name, ...], Field(min_length=1)]
-    order: tuple[Name, ...] = ()
-
-
-class MarginSection(Section):
-    """Whose collateral, on which side of the margin equality falls, and which of the market's rates make the margin."""
-
-    kind: MarginKind
-    boundary: Boundary
-    rates: Annotated[tuple[MarginRate, ...], Field(min_length=1)] = ("maintenance_margin_rate",)
-
-
-class PriceSection(Section):
-    """The protocol's own price. `pyth`: `feed` is the market event's field that names it, `contract` the one on chain
-    that takes the update data, by its source's public interface. `aggregate`: what all sources of the market's pair
-    come to; its calls carry no update data.
-
-    A position is judged over price ± confidence · `confidence_multiple` (1: the interval as published).
-    """
-
-    source: Literal["pyth", "aggregate"] = "pyth"
-    contract: Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")] | None = None
-    feed: Name | None = None
-    confidence_multiple: Annotated[Decimal, Field(ge=0, le=10)] = Decimal(1)
-
-    @model_validator(mode="after")
-    def _as_the_source_needs(self) -> PriceSection:
-        given = {self.contract is not None, self.feed is not None}
-        if given != {self.source == "pyth"}:
-            raise ValueError("`contract` and `feed` belong to the source `pyth`, and to it alone")
-        return self
-
-    def get_contract(self) -> bytes:
-        """The contract that takes the update data; only asked for where there is one."""
-        if self.contract is None:
-            raise ValueError("the price has no contract")
-        return bytes.fromhex(self.contract[2:])
-
-
-class FundingSection(Section):
-    """Which model, and who settles: the chain's own events.
-
-    `open_interest_skew` accrues between settlements. `premium` is what its settlements say: the market's price above
-    the index's, at most `max_rate` of that, for every `period_seconds`.
-    """
-
-    model: Literal["open_interest_skew", "premium"]
-    authority: Literal["chain"]
-    period_seconds: Annotated[int, Field(ge=1)] = 86_400
-    max_rate: Annotated[Decimal, Field(gt=0, le=10)] | None = None
-
-
-class CallRule(Section):
-    """A transaction of ours: its contract and function, and our words for its arguments, in order."""
-
-    contract: Name
-    function: Name
-    arguments: tuple[Name, ...]
-
-
-class KeeperSection(Section):
-    """The calls a keeper makes, and what a contract's refusals of them mean, by their reason."""
-
-    liquidate: CallRule
-    settle_funding: CallRule
-    execute_order: CallRule | None = None
-    healthy: tuple[Name, ...] = ()
-    untriggered: tuple[Name, ...] = ()
-    gone: tuple[Name, ...] = ()
-
-
-class OrdersSection(Section):
-    """Which number of the contract's is which kind of order."""
-
-    kinds: Mapping[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], OrderKind] = Field(default_factory=dict)
-
-
-class ClientSection(Section):
-    """The calls that traders make themselves, which we only fill in; each may be left out."""
-
-    open: CallRule | None = None
-    close: CallRule | None = None
-    collateral: CallRule | None = None
-
-
 class PerpsSection(Section):
     """The whole of `[perps]`."""
 
@@ -242,11 +139,46 @@ class PerpsSection(Section):
         premium = any(rule.effect is Effect.PREMIUM for rule in self.events)
         if premium is not (self.funding.model == "premium"):
             raise ValueError("events of effect `premium` and funding.model `premium` belong together")
-        isolated = {"collateral", "entry_funding_index"}
+        for problem in (*self._funding_problems(), *self._account_problems()):
+            raise ValueError(problem)
+        isolated = {"collateral"} if self.is_computed else {"collateral", "entry_funding_index"}
         for rule in self.events:
             if self.margin.kind is MarginKind.ISOLATED and rule.effect is Effect.OPEN and isolated - rule.fields.keys():
                 raise ValueError(f"{rule.event}: under isolated margin an opening needs {sorted(isolated)}")
         return self
+
+    def _funding_problems(self) -> Iterator[str]:
+        """Who settles must be able to, and nobody else says what is paid."""
+        if not self.is_computed:
+            if self.keeper is not None and self.keeper.settle_funding is None:
+                yield "funding.authority `chain`: a keeper needs the call keeper.settle_funding"
+            return
+        if self.price is None or self.funding.model != "open_interest_skew" or 86_400 % self.funding.slot_seconds:
+            yield "funding.authority `computed` needs a price, the model `open_interest_skew` and slots that fill a day"
+        if self.keeper is not None and self.keeper.settle_funding is not None:
+            yield "funding.authority `computed`: there is nothing for keeper.settle_funding to do"
+        for rule in self.events:
+            if rule.effect is Effect.FUNDING or {"entry_funding_index", "funding_paid"} & rule.fields.keys():
+                yield f"{rule.event}: under funding.authority `computed` no event says what funding is paid"
+
+    def _account_problems(self) -> Iterator[str]:
+        """What belongs to accounts needs accounts."""
+        accounts = any(rule.effect is Effect.ACCOUNT for rule in self.events)
+        if self.margin.kind is MarginKind.ISOLATED and (accounts or self.margin.price is not None):
+            yield "under isolated margin there are no accounts to tell of, nor to judge by a price"
+        call = self.margin.price
+        if call is not None and (not accounts or len(call.types) != len(self.identity.market)):
+            yield "margin.price needs events of effect `account`, and an argument for each field of identity.market"
+
+    @property
+    def is_cross(self) -> bool:
+        """Is the margin the accounts'?"""
+        return self.margin.kind is MarginKind.CROSS
+
+    @property
+    def is_computed(self) -> bool:
+        """Do we settle the funding ourselves?"""
+        return self.funding.authority == "computed"
 
     @property
     def feed_field(self) -> str | None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 class Effect(StrEnum):
     """What an event does: to a market (list it or change its terms), to a position, to a market's funding, or to an
-    order that waits for a price.
+    account of cross margin, or to an order that waits for a price.
 
     A trade moves a signed size, and opens, turns or closes the position by that. A premium is a settlement that says
     the two prices that the funding follows from.
@@ -27,6 +27,7 @@ class Effect(StrEnum):
     LIQUIDATE = "liquidate"
     FUNDING = "funding"
     PREMIUM = "premium"
+    ACCOUNT = "account"
     ORDER_CREATED = "order_created"
     ORDER_CANCELLED = "order_cancelled"
     ORDER_EXECUTED = "order_executed"
@@ -104,6 +105,7 @@ KINDS: Mapping[str, Kind] = {
     "market_price": Kind.PRICE,
     "elapsed_seconds": Kind.COUNT,
     "settled_at": Kind.TIME,
+    "transfer": Kind.QUOTE,
     "order_kind": Kind.ORDER_KIND,
     "trigger_price": Kind.PRICE,
     "acceptable_price": Kind.PRICE,
@@ -156,12 +158,15 @@ FIELDS: Mapping[Effect, EffectFields] = {
     Effect.TRADE: EffectFields(
         frozenset({"owner", "size", "notional", "open_notional"}), frozenset({"realized_pnl", "fee"})
     ),
-    Effect.CHANGE: EffectFields(frozenset(), _PAYMENTS | {"size", "collateral", "entry_price", "entry_funding_index"}),
+    Effect.CHANGE: EffectFields(
+        frozenset(), _PAYMENTS | {"side", "size", "price", "collateral", "entry_price", "entry_funding_index"}
+    ),
     Effect.COLLATERAL: EffectFields(frozenset({"collateral"}), _PAYMENTS),
-    Effect.CLOSE: EffectFields(frozenset({"exit_price"}), _PAYMENTS),
+    Effect.CLOSE: EffectFields(frozenset({"exit_price"}), _PAYMENTS | {"size", "collateral"}),
     Effect.LIQUIDATE: EffectFields(
         frozenset({"liquidator"}), _PAYMENTS | {"exit_price", "size", "notional", "bad_debt", "insurance_paid"}
     ),
+    Effect.ACCOUNT: EffectFields(frozenset({"owner"}), frozenset({"transfer", "realized_pnl"})),
     Effect.PREMIUM: EffectFields(frozenset({"market_price", "price"})),
     Effect.FUNDING: EffectFields(
         frozenset({"rate_per_second", "long_index", "short_index", "price", "elapsed_seconds", "settled_at"}),
