@@ -134,7 +134,7 @@ def test_the_migration_counts_what_was_recorded_before(session: Session, databas
     session.commit()
     before = {interval: candles(session, interval) for interval in Interval}
     session.rollback()
-    command.downgrade(migrations.alembic_config(database_url), "0015_oracle_sources")
+    command.downgrade(migrations.alembic_config(database_url), "0014_oracle_sources")
     migrations.upgrade(database_url)
     assert {interval: candles(session, interval) for interval in Interval} == before
 

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-revision = "0017_streaming"
-down_revision = "0016_oracle_candles"
+revision = "0016_streaming"
+down_revision = "0015_oracle_candles"
 branch_labels = None
 depends_on = None
 

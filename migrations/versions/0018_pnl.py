@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-revision = "0019_pnl"
-down_revision = "0018_orders"
+revision = "0018_pnl"
+down_revision = "0017_orders"
 branch_labels = None
 depends_on = None
 

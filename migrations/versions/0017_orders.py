@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-revision = "0018_orders"
-down_revision = "0017_streaming"
+revision = "0017_orders"
+down_revision = "0016_streaming"
 branch_labels = None
 depends_on = None
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
-revision = "0015_oracle_sources"
+revision = "0014_oracle_sources"
 down_revision = "0013_backfills"
 branch_labels = None
 depends_on = None

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
-revision = "0016_oracle_candles"
-down_revision = "0015_oracle_sources"
+revision = "0015_oracle_candles"
+down_revision = "0014_oracle_sources"
 branch_labels = None
 depends_on = None
 
