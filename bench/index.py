@@ -20,7 +20,7 @@ from bench.reorgs import reorgs
 from bench.report import Report, Row, compared
 from bench.stand import OURS, PLAIN, ROOT, Stand, standing
 
-STARTS = 5
+STARTS = 9
 EVENTS, BLOCKS = 200_000, 4_000
 PARTS = ("index", "live", "growth", "fold", "reorgs")
 TABLES = (

@@ -55,6 +55,7 @@ def engine_options(pool_size: int) -> dict[str, object]:
         "pool_size": pool_size,
         "max_overflow": 0,
         "pool_timeout": 1,  # pools are as large as what uses them: who waits here has met something broken
+        "use_native_hstore": False,  # we have none, and it is looked for on each connection
         "hide_parameters": True,  # an error's text goes to the log, and parameters hold password hashes
         "connect_args": {
             "connect_timeout": 5,

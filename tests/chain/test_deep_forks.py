@@ -9,8 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from app.chain import errors
-from app.chain.services.alarms import record_alarm, resolve
+from app.chain.services.alarms import record_alarm
 from app.chain.services.reading import list_alarms
+from app.chain.services.resolving import resolve
 from app.chain.services.resuming import resume_set
 from app.chain.types.indexing import Alarm, Finality, IndexOptions
 from tests.chain.conftest import CHAIN_ID, Indexer, assert_clean, contract_set, grow, reindexed, replaced

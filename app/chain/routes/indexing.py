@@ -8,8 +8,8 @@ from uuid import UUID
 from app.accounts.services.audit import record
 from app.chain import schemas
 from app.chain.routes.edge import edge
-from app.chain.services.alarms import resolve
 from app.chain.services.reading import list_alarms, list_audits, list_progress
+from app.chain.services.resolving import resolve
 from app.chain.services.resuming import resume_set
 from app.core.http.blueprint import Blueprint
 from app.core.http.guard import current_origin, require

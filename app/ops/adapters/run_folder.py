@@ -10,9 +10,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 
-from app.ops.adapters import process_table
 from app.ops.errors import AlreadyRunning, RunFolderUnusable
 from app.ops.types import Stack, Started
 
@@ -98,8 +98,10 @@ class RunFolder:
     def running_stack(self) -> Stack | None:
         """The stack whose supervisor lives; None when it ended or was killed."""
         stack = self.find_stack()
-        lives = stack is not None and process_table.lives(stack.supervisor_pid, stack.supervisor_started_at)
-        return stack if lives else None
+        if stack is None:
+            return None
+        table = import_module("app.ops.adapters.process_table")  # psutil takes longer to load than all else here
+        return stack if table.lives(stack.supervisor_pid, stack.supervisor_started_at) else None
 
     def write_stack(self, stack: Stack) -> None:
         """Replace `stack.json` in one step; its variables hold passwords, so only this user reads it."""
