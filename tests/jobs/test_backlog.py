@@ -67,11 +67,24 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]
 
 
 @pytest.fixture(scope="module")
-def crowded(postgres: EmbeddedPostgres) -> Iterator[str]:
+def backlog(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A database with a hundred thousand queued jobs, in two queues."""
     with fresh_database(postgres) as url:
         crowd(url, BACKLOG)
         yield url
+
+
+@pytest.fixture
+def crowded(backlog: str, broker: EmbeddedValkey) -> str:
+    """The same, and nothing published or ended yet: the tests that share it come in any order."""
+    with Redis.from_url(broker.url) as redis:
+        redis.flushall()
+    engine = make_engine(backlog)
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM jobs WHERE status <> 'queued' OR kind = 'test.urgent' OR priority = 0"))
+        connection.execute(text("UPDATE jobs SET dispatched_at = NULL, dispatch_count = 0 WHERE dispatch_count > 0"))
+    engine.dispose()
+    return backlog
 
 
 def crowd(url: str, jobs: int) -> None:
